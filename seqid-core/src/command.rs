@@ -1,0 +1,238 @@
+//! What a store is asked to do, and what it answers. Everything that changes a counter is one [`Command`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::counter::{CounterKey, Run, SequenceKey};
+use crate::definition::Definition;
+use crate::event::{Event, Keyed, Origin};
+use crate::line::Line;
+use crate::names::{Number, Reason, Reference};
+use crate::refusal::Refusal as DefinitionRefusal;
+use crate::time::Timestamp;
+
+/// One act, with who asked for it and under which key: atomic on its own, whatever else is in its batch.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Command {
+    /// What to do.
+    pub act: Act,
+    /// Who asked.
+    pub origin: Arc<Origin>,
+    /// The idempotency key; a repeated one answers [`Reply::Replayed`].
+    pub key: Option<Keyed>,
+    /// A command that is not sealed into a batch by then draws nothing.
+    pub deadline: Option<Instant>,
+}
+
+impl Command {
+    /// An act without key or deadline.
+    #[must_use]
+    pub fn new(act: Act, origin: Arc<Origin>) -> Self {
+        Self {
+            act,
+            origin,
+            key: None,
+            deadline: None,
+        }
+    }
+
+    /// The same command under an idempotency key.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<Keyed>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The same command, to be sealed by a deadline or not at all.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+/// The acts.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Act {
+    /// Give out the next numbers of a counter, all or none.
+    Draw(Draw),
+    /// Move a counter without giving out a number.
+    Shift(Shift),
+    /// Save a version of a definition.
+    Define(Define),
+}
+
+impl Act {
+    /// The sequence concerned.
+    #[must_use]
+    pub fn sequence(&self) -> &SequenceKey {
+        match self {
+            Self::Draw(draw) => draw.line.key().sequence(),
+            Self::Shift(shift) => shift.line.key().sequence(),
+            Self::Define(define) => &define.sequence,
+        }
+    }
+
+    /// The counter concerned, unless it is the sequence as a whole.
+    #[must_use]
+    pub fn counter(&self) -> Option<&CounterKey> {
+        match self {
+            Self::Draw(draw) => Some(draw.line.key()),
+            Self::Shift(shift) => Some(shift.line.key()),
+            Self::Define(_) => None,
+        }
+    }
+
+    /// A hash that keeps the commands of one counter together.
+    #[must_use]
+    pub fn lane_hash(&self) -> u64 {
+        self.counter()
+            .map_or_else(|| self.sequence_hash(), CounterKey::lane_hash)
+    }
+
+    /// A hash that keeps the commands of one sequence together.
+    #[must_use]
+    pub fn sequence_hash(&self) -> u64 {
+        match self {
+            Self::Draw(draw) => draw.line.key().sequence_hash(),
+            Self::Shift(shift) => shift.line.key().sequence_hash(),
+            Self::Define(define) => define.sequence.sequence_hash(),
+        }
+    }
+}
+
+/// Give out the next `count` numbers.
+#[derive(Debug, Clone)]
+pub struct Draw {
+    /// The counter, as the caller's definition version sees it on the document date.
+    pub line: Arc<Line>,
+    /// How many, at least 1.
+    pub count: u32,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// The document that this one belongs to or corrects.
+    pub relates_to: Option<Reference>,
+}
+
+/// Move a counter.
+#[derive(Debug, Clone)]
+pub struct Shift {
+    /// The counter.
+    pub line: Arc<Line>,
+    /// Where to.
+    pub target: Target,
+    /// Why.
+    pub reason: Option<Reason>,
+}
+
+/// Where a counter is moved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// This number is the next to be issued. Jumped numbers are skipped; a backward move over numbers that
+    /// were offered begins a new generation, and needs `repeats_accepted`.
+    Next {
+        /// The next number.
+        number: Number,
+        /// Whether the caller accepts that numbers repeat.
+        repeats_accepted: bool,
+    },
+    /// Every number up to this one is taken by another system. Never moves backward.
+    Beyond(Number),
+    /// So many numbers are jumped over, or as many as are left, and a new epoch begins: an operator accepted a store
+    /// that had gone back in time.
+    NewEpoch(u64),
+}
+
+/// Save a definition.
+#[derive(Debug, Clone)]
+pub struct Define {
+    /// The sequence.
+    pub sequence: SequenceKey,
+    /// The definition, checked.
+    pub definition: Definition,
+    /// What the caller believes to be there.
+    pub expected: Expected,
+    /// What stands against the change once a counter of the sequence has opened.
+    pub objections: Vec<DefinitionRefusal>,
+    /// Whether it is made because a draw found none.
+    pub implicit: Option<Implicit>,
+}
+
+/// What the caller of a definition change believes to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// No definition, or one equal to the new.
+    Nothing,
+    /// This version.
+    Version(u32),
+}
+
+/// When a draw on an undefined prefix defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Implicit {
+    /// Always.
+    Always,
+    /// As long as the tenant has no definition that somebody wrote.
+    UntilFirstDefinition,
+}
+
+/// What became of a command that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// Numbers were given out.
+    Granted(Granted),
+    /// A counter was moved, or already stood there.
+    Shifted(Shifted),
+    /// A definition was saved, or was there already.
+    Defined(Defined),
+    /// The key was used before with an equal request: this is the event of that time. Nothing was done.
+    Replayed(Box<Event>),
+}
+
+/// Numbers that were given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granted {
+    /// The numbers.
+    pub run: Run,
+    /// The counter's generation.
+    pub generation: u32,
+    /// The counter's epoch.
+    pub epoch: u32,
+    /// The event's position in the counter's chain.
+    pub n: u64,
+    /// When the store decided it.
+    pub at: Timestamp,
+}
+
+/// Where a counter was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shifted {
+    /// What was to be issued next before.
+    pub old_next: u64,
+    /// What is issued next now.
+    pub next: u64,
+    /// The counter's generation now.
+    pub generation: u32,
+    /// The counter's epoch.
+    pub epoch: u32,
+    /// When the store decided it.
+    pub at: Timestamp,
+}
+
+/// The definition that holds after a [`Define`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defined {
+    /// Its version.
+    pub version: u32,
+    /// Whether it was saved just now; false when an equal one was there.
+    pub saved: bool,
+}

@@ -1,0 +1,288 @@
+//! The bounded queue in front of a store: many callers put commands in, one pump takes what waits as a batch.
+//!
+//! Each command is either sealed into a batch or cancelled, by one compare-and-set: a caller that goes away
+//! before that draws nothing, and one that goes away afterwards changes nothing. A pump that dies leaves the
+//! callers of sealed commands with an unknown outcome and those of queued commands with none.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use crate::command::{Command, Reply};
+use crate::store::StoreError;
+
+/// How many commands may wait for a store. At 400,000 a second they are served in 20 ms; more would only wait
+/// for longer than their callers do.
+pub const CAPACITY: usize = 8_192;
+
+/// No sequence may hold more than one part in so many of the queue, so that a busy one leaves room for others.
+const SHARE: usize = 4;
+
+type Answer = Result<Reply, StoreError>;
+
+/// See the [module](self).
+pub struct Intake {
+    queue: Mutex<Queue>,
+    capacity: usize,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    /// How many entries each sequence has, by the hash of its name.
+    held: HashMap<u64, usize, std::hash::BuildHasherDefault<PassThrough>>,
+    closed: bool,
+}
+
+struct Entry {
+    sealed: Sealed,
+    sequence: u64,
+    phase: Arc<Phase>,
+}
+
+/// A command that will be carried out, whatever becomes of its caller.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The command.
+    pub command: Command,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Sealed {
+    /// Answers the caller, if it still listens.
+    pub fn answer(self, answer: Answer) {
+        let _gone = self.reply.send(answer);
+    }
+}
+
+/// Whether a command was sealed, cancelled, or neither yet.
+#[derive(Debug, Default)]
+struct Phase(AtomicU8);
+
+impl Phase {
+    const QUEUED: u8 = 0;
+    const SEALED: u8 = 1;
+    const CANCELLED: u8 = 2;
+
+    /// True for the first of `seal` and `cancel` to come.
+    fn leave_queue(&self, to: u8) -> bool {
+        self.0
+            .compare_exchange(Self::QUEUED, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::SEALED
+    }
+}
+
+impl Intake {
+    /// A queue for [`CAPACITY`] commands. `wake` is called when the first command comes into the empty queue,
+    /// and on closing: it must make the pump [take](Self::take).
+    #[must_use]
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::with_capacity(CAPACITY, wake)
+    }
+
+    /// A queue for so many commands.
+    #[must_use]
+    pub fn with_capacity(capacity: usize, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            queue: Mutex::default(),
+            capacity,
+            wake: Box::new(wake),
+        }
+    }
+
+    /// Puts commands in, in order, and waits for their answers.
+    ///
+    /// # Errors
+    /// Each for itself: [`StoreError::Overloaded`] at once when the queue, or the sequence's share of it, is full.
+    pub async fn submit(&self, batch: Vec<Command>) -> Vec<Answer> {
+        let waiting: Vec<Result<Waiting, StoreError>> = self.push_all(batch);
+        let mut answers = Vec::with_capacity(waiting.len());
+        for waiting in waiting {
+            answers.push(match waiting {
+                Ok(waiting) => waiting.await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    fn push_all(&self, batch: Vec<Command>) -> Vec<Result<Waiting, StoreError>> {
+        let mut queue = self.lock();
+        let was_empty = queue.entries.is_empty();
+        let waiting = batch
+            .into_iter()
+            .map(|command| queue.push(command, self.capacity))
+            .collect();
+        let wake = was_empty && !queue.entries.is_empty();
+        drop(queue);
+        if wake {
+            (self.wake)();
+        }
+        waiting
+    }
+
+    /// Seals what waits, at most `limit` commands, and appends it to `batch`. Late ones are answered here.
+    pub fn take(&self, limit: usize, batch: &mut Vec<Sealed>) {
+        let mut queue = self.lock();
+        let count = limit.min(queue.entries.len());
+        for _ in 0..count {
+            let Some(entry) = queue.pop() else { break };
+            if entry.sealed.command.is_late() {
+                entry.sealed.answer(Err(StoreError::Late));
+            } else if entry.phase.leave_queue(Phase::SEALED) {
+                batch.push(entry.sealed);
+            }
+        }
+    }
+
+    /// Wakes the pump although nothing was put in.
+    pub fn wake(&self) {
+        (self.wake)();
+    }
+
+    /// How many commands wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Refuses new commands. Those that wait are still to be taken.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        (self.wake)();
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Answers everything that waits with an error: it was not carried out.
+    pub fn refuse_all(&self, error: &StoreError) {
+        let mut queue = self.lock();
+        while let Some(entry) = queue.pop() {
+            entry.sealed.answer(Err(error.clone()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Every change of the queue is whole before anything can panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn push(&mut self, command: Command, capacity: usize) -> Result<Waiting, StoreError> {
+        if self.closed {
+            return Err(StoreError::Draining);
+        }
+        let sequence = command.act.sequence_hash();
+        let held = self.held.entry(sequence).or_default();
+        if self.entries.len() >= capacity || *held >= capacity.div_ceil(SHARE) {
+            if *held == 0 {
+                self.held.remove(&sequence);
+            }
+            return Err(StoreError::Overloaded);
+        }
+        *held += 1;
+        let (reply, receiver) = oneshot::channel();
+        let phase = Arc::new(Phase::default());
+        let waiting = Waiting {
+            receiver,
+            phase: Arc::clone(&phase),
+        };
+        self.entries.push_back(Entry {
+            sealed: Sealed { command, reply },
+            sequence,
+            phase,
+        });
+        Ok(waiting)
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        if let Some(held) = self.held.get_mut(&entry.sequence) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&entry.sequence);
+            }
+        }
+        Some(entry)
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake")
+            .field("waiting", &self.len())
+            .field("capacity", &self.capacity)
+            .finish()
+    }
+}
+
+/// The answer to a command in the queue. Dropping it cancels the command unless it is sealed.
+struct Waiting {
+    receiver: oneshot::Receiver<Answer>,
+    phase: Arc<Phase>,
+}
+
+impl Future for Waiting {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        Pin::new(&mut self.receiver)
+            .poll(context)
+            .map(|answer| match answer {
+                Ok(answer) => answer,
+                Err(_) if self.phase.is_sealed() => Err(StoreError::Unknown(Arc::new(PumpDied))),
+                Err(_) => Err(StoreError::Unavailable(Arc::new(PumpDied))),
+            })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.phase.leave_queue(Phase::CANCELLED);
+    }
+}
+
+/// The task that serves the queue ended without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the task that serves the store's queue ended")]
+struct PumpDied;
+
+/// The keys are hashes already.
+#[derive(Default)]
+struct PassThrough(u64);
+
+impl std::hash::Hasher for PassThrough {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}

@@ -1,0 +1,233 @@
+use std::sync::Arc;
+
+use super::Issuer;
+use super::draw::WrongReply;
+use super::sequences::Loaded;
+use crate::command::{Act, Command, Define, Expected, Reply};
+use crate::counter::SequenceKey;
+use crate::definition::{Definition, DefinitionSpec};
+use crate::error::Error;
+use crate::names::{Prefix, Tenant};
+use crate::numbering::{DefineRequest, Defined, Listing, Page, Sequence};
+use crate::refusal::{DefinitionRefused, Refusal as DefinitionRefusal, RefusalCode};
+use crate::store::{SequenceRecord, StoreError};
+use crate::template::overlap;
+use crate::time::Timestamp;
+
+/// How many sequences of a page are read at a time.
+const PAGE: usize = 200;
+
+/// Members that say what a counter's numbers mean: they hold for ever once a counter has opened.
+const FOR_EVER: [&str; 3] = ["scope", "reset", "fiscal_year_start"];
+
+impl Issuer {
+    pub(super) async fn define_sequence(&self, request: DefineRequest) -> Result<Defined, Error> {
+        let key = SequenceKey::new(request.tenant, request.prefix);
+        let definition = self.compile(&key, request.definition)?;
+        self.require_mode(definition.mode())?;
+        let existing = self.store.sequence(&key).await?;
+        let remarks = self.remarks(&key, &definition).await?;
+        if request.dry_run {
+            return self.would_define(&key, definition, existing.as_ref(), remarks);
+        }
+        let objections = match &existing {
+            Some(record) => self.objections(record, &definition)?,
+            None => Vec::new(),
+        };
+        let define = Define {
+            sequence: key.clone(),
+            definition,
+            expected: request.if_version.map_or(Expected::Nothing, Expected::Version),
+            objections,
+            implicit: None,
+        };
+        let created = existing.is_none();
+        let reply = self
+            .apply(Command::new(Act::Define(define), self.origin(request.origin)))
+            .await?;
+        let Reply::Defined(defined) = reply else {
+            return Err(StoreError::Unknown(Arc::new(WrongReply)).into());
+        };
+        let record = self.store.sequence(&key).await?;
+        let record = record.ok_or_else(|| Error::SequenceNotFound {
+            prefix: key.prefix.to_string(),
+        })?;
+        self.reload(&key).await?;
+        Ok(Defined {
+            sequence: self.shown(&record)?,
+            created: created && defined.saved,
+            saved: defined.saved,
+            remarks,
+        })
+    }
+
+    fn would_define(
+        &self,
+        key: &SequenceKey,
+        definition: Definition,
+        existing: Option<&SequenceRecord>,
+        remarks: Vec<String>,
+    ) -> Result<Defined, Error> {
+        let version = existing.map_or(0, SequenceRecord::head) + 1;
+        if let Some(record) = existing {
+            let objections = self.objections(record, &definition)?;
+            if !objections.is_empty() {
+                return Err(DefinitionRefused::from(objections).into());
+            }
+        }
+        let sequence = self.described(key, version, definition);
+        Ok(Defined {
+            sequence,
+            created: existing.is_none(),
+            saved: false,
+            remarks,
+        })
+    }
+
+    /// What stands against a change once a counter of the sequence has opened.
+    fn objections(
+        &self,
+        record: &SequenceRecord,
+        definition: &Definition,
+    ) -> Result<Vec<DefinitionRefusal>, Error> {
+        let loaded = Loaded::new(record, self)?;
+        let changed = definition.spec().changes(loaded.head().definition.spec());
+        let mut objections: Vec<DefinitionRefusal> = changed
+            .iter()
+            .filter(|member| FOR_EVER.contains(member))
+            .map(|member| {
+                let detail = format!("{member} cannot change after the first number of the sequence");
+                DefinitionRefusal::new(RefusalCode::InvalidValue, format!("/{member}"), detail)
+            })
+            .collect();
+        for version in loaded.newest_first() {
+            if let Some(id) = common_id(definition, &version.definition) {
+                let detail = format!(
+                    "{id:?} could be an id of this format and of version {}, whose ids were given out",
+                    version.number
+                );
+                objections.push(DefinitionRefusal::new(RefusalCode::Overlaps, "/format", detail));
+            }
+        }
+        Ok(objections)
+    }
+
+    /// Ids that other sequences of the tenant can print too.
+    async fn remarks(&self, key: &SequenceKey, definition: &Definition) -> Result<Vec<String>, Error> {
+        let mut remarks = definition.warnings().to_vec();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.sequences(&key.tenant, after.as_deref(), PAGE).await?;
+            for record in page.iter().filter(|record| record.key != *key) {
+                let Some(other) = self.find(&record.key).await? else {
+                    continue;
+                };
+                if let Some(id) =
+                    overlap::common_id(definition.template(), other.head().definition.template())
+                {
+                    remarks.push(format!(
+                        "{id:?} could be an id of sequence {} too",
+                        record.key.prefix
+                    ));
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.key.prefix.to_string()),
+                _ => return Ok(remarks),
+            }
+        }
+    }
+
+    pub(super) async fn show_sequence(&self, tenant: Tenant, prefix: Prefix) -> Result<Sequence, Error> {
+        let key = SequenceKey::new(tenant, prefix);
+        let record = self.store.sequence(&key).await?;
+        self.shown(&record.ok_or_else(|| Error::SequenceNotFound {
+            prefix: key.prefix.to_string(),
+        })?)
+    }
+
+    pub(super) async fn list_sequences(
+        &self,
+        tenant: Tenant,
+        page: Page,
+    ) -> Result<Listing<Sequence>, Error> {
+        require_limit(&page)?;
+        let records = self
+            .store
+            .sequences(&tenant, page.after.as_deref(), page.limit)
+            .await?;
+        let next =
+            (records.len() == page.limit).then(|| records.last().map(|last| last.key.prefix.to_string()));
+        let items = records
+            .iter()
+            .map(|record| self.shown(record))
+            .collect::<Result<_, _>>()?;
+        Ok(Listing {
+            items,
+            next: next.flatten(),
+        })
+    }
+
+    fn shown(&self, record: &SequenceRecord) -> Result<Sequence, Error> {
+        let loaded = Loaded::new(record, self)?;
+        let head = loaded.head();
+        let mut sequence = self.described(&record.key, head.number, head.definition.clone());
+        if let Some(version) = record.versions.last() {
+            sequence.changed_at = version.at;
+            sequence.changed_by = version.actor.clone();
+        }
+        sequence.implicit = record.implicit;
+        sequence.archived = record.archived;
+        Ok(sequence)
+    }
+
+    fn described(&self, key: &SequenceKey, version: u32, definition: Definition) -> Sequence {
+        let today = self.today(definition.zone());
+        Sequence {
+            prefix: key.prefix.clone(),
+            version,
+            implicit: false,
+            archived: false,
+            changed_at: self.now(),
+            changed_by: None,
+            first_id: definition.first_id(today).ok(),
+            last_id: definition.last_id(today).ok(),
+            definition,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// An id that two versions of one sequence could give to two counters.
+fn common_id(one: &Definition, other: &Definition) -> Option<String> {
+    if overlap::same_counter(one.template(), other.template()) {
+        return None;
+    }
+    overlap::common_id(one.template(), other.template())
+}
+
+impl DefinitionSpec {
+    /// The members as one JSON object. Equal definitions have equal text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// When the text is not a definition.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+pub(super) fn require_limit(page: &Page) -> Result<(), Error> {
+    if (1..=Page::LARGEST).contains(&page.limit) {
+        return Ok(());
+    }
+    Err(Error::range("/limit", 1, Page::LARGEST as u64, page.limit as u64))
+}

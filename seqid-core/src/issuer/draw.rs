@@ -1,0 +1,194 @@
+use std::sync::Arc;
+
+use super::sequences::{Asked, Loaded, changed};
+use super::{Issuer, fingerprint};
+use crate::command::{Act, Command, Draw, Granted, Reply};
+use crate::counter::{Run, SequenceKey};
+use crate::error::Error;
+use crate::event::{Event, Keyed};
+use crate::ledger::Refusal;
+use crate::line::Line;
+use crate::numbering::{DrawRequest, Issued, LARGEST_BATCH, Warning};
+use crate::store::StoreError;
+use crate::template::Repeats;
+use crate::time::{Date, Timestamp};
+
+/// How often a draw follows a definition that changes under it.
+const ATTEMPTS: usize = 8;
+
+impl Issuer {
+    pub(super) async fn draw_numbers(&self, mut request: DrawRequest) -> Result<Issued, Error> {
+        let count = request.count.unwrap_or(1);
+        if !(1..=LARGEST_BATCH).contains(&count) {
+            return Err(Error::range(
+                "/count",
+                1,
+                u64::from(LARGEST_BATCH),
+                u64::from(count),
+            ));
+        }
+        let keyed = request.key.take().map(|key| Keyed {
+            key,
+            fingerprint: fingerprint::of_draw(&request),
+        });
+        let origin = self.origin(std::mem::take(&mut request.origin));
+        let key = SequenceKey::new(request.tenant.clone(), request.prefix.clone());
+        let mut sequence = self.find_or_define(&key, &origin).await?;
+        let mut date = self.document_date(&sequence, &request)?;
+        let mut opened = None;
+        for _ in 0..ATTEMPTS {
+            let asked = Asked {
+                scope: &request.scope,
+                fields: &request.fields,
+                date,
+            };
+            let line = match opened.take() {
+                None => self.line(&sequence, asked)?,
+                Some(version) => self.make_line(&sequence, asked, version)?,
+            };
+            let draw = Draw {
+                line: Arc::clone(&line),
+                count,
+                reference: request.reference.clone(),
+                relates_to: request.relates_to.clone(),
+            };
+            let command = Command::new(Act::Draw(draw), Arc::clone(&origin))
+                .with_key(keyed.clone())
+                .with_deadline(request.deadline);
+            match self.apply(command).await {
+                Ok(Reply::Granted(granted)) => {
+                    return issued(
+                        &sequence,
+                        &line,
+                        granted,
+                        request.reference,
+                        origin.request.clone(),
+                    );
+                }
+                Ok(Reply::Replayed(event)) => return self.replayed(sequence, *event).await,
+                Ok(_) => return Err(StoreError::Unknown(Arc::new(WrongReply)).into()),
+                Err(StoreError::Refused(Refusal::DateBeforeLast { last })) if request.date.is_none() => {
+                    date = last;
+                }
+                Err(error) => {
+                    let (head, version) = changed(&error).ok_or(error)?;
+                    sequence = self.catch_up(sequence, head).await?;
+                    opened = Some(version);
+                }
+            }
+        }
+        Err(StoreError::Overloaded.into())
+    }
+
+    /// The date asked for, or today's.
+    fn document_date(&self, sequence: &Loaded, request: &DrawRequest) -> Result<Date, Error> {
+        let definition = &sequence.head().definition;
+        let today = self.today(definition.zone());
+        let Some(date) = request.date else {
+            return Ok(today);
+        };
+        match definition.latest_date(today) {
+            Some(last) if date > last => {
+                let first = definition
+                    .template()
+                    .window()
+                    .map_or(Date::MIN, |(first, _)| first);
+                Err(Error::DateOutOfWindow { date, first, last })
+            }
+            _ => Ok(date),
+        }
+    }
+
+    /// The answer that was given when the key was used first.
+    async fn replayed(&self, sequence: Arc<Loaded>, event: Event) -> Result<Issued, Error> {
+        let (Some(run), Some(key), Some(date)) = (event.run, event.subject.counter(), event.date) else {
+            return Err(Refusal::KeyMismatch.into());
+        };
+        let sequence = match sequence.version(event.version) {
+            Some(_) => sequence,
+            None => self.reload(key.sequence()).await?.unwrap_or(sequence),
+        };
+        let line = self.line_of(&sequence, &event, key.clone(), date)?;
+        let granted = Granted {
+            run,
+            generation: event.generation,
+            epoch: event.epoch,
+            n: event.n,
+            at: event.at,
+        };
+        let issued = issued(
+            &sequence,
+            &line,
+            granted,
+            event.reference.clone(),
+            event.origin.request.clone(),
+        )?;
+        Ok(Issued {
+            replayed: true,
+            mode: event.mode,
+            ..issued
+        })
+    }
+}
+
+fn issued(
+    sequence: &Loaded,
+    line: &Line,
+    granted: Granted,
+    reference: Option<crate::names::Reference>,
+    request_id: Option<crate::names::Label>,
+) -> Result<Issued, Error> {
+    let Granted {
+        run,
+        generation,
+        epoch,
+        at,
+        ..
+    } = granted;
+    let definition = line.definition();
+    Ok(Issued {
+        prefix: sequence.key.prefix.clone(),
+        ids: ids(line, run, at)?,
+        run,
+        period: *line.key().period(),
+        date: line.date(),
+        scope: line.key().scope().clone(),
+        generation,
+        mode: definition.mode(),
+        epoch,
+        definition_version: line.opened(),
+        reference,
+        request_id,
+        issued_at: at,
+        warnings: warnings(sequence, line, run),
+        replayed: false,
+        numbers_as_text: definition.numbers_as_text(),
+    })
+}
+
+/// The numbers are issued: an id that cannot be written is a fault with an unknown outcome.
+fn ids(line: &Line, run: Run, at: Timestamp) -> Result<Vec<String>, Error> {
+    let ids: Result<_, _> = run.numbers().map(|number| line.id(number, at)).collect();
+    Ok(ids.map_err(|error| StoreError::Unknown(Arc::new(error)))?)
+}
+
+fn warnings(sequence: &Loaded, line: &Line, run: Run) -> Vec<Warning> {
+    let head = &sequence.head().definition;
+    let left = (line.max().get() - run.last().get()) / run.step;
+    let mut warnings = Vec::new();
+    if head.warn_at() >= left {
+        warnings.push(Warning::NearEnd);
+    }
+    if line.definition().repeats() == Repeats::Accepted {
+        warnings.push(Warning::Repeats);
+    }
+    if sequence.implicit {
+        warnings.push(Warning::ImplicitDefinition);
+    }
+    warnings
+}
+
+/// The store answered a draw as if it had been something else.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's answer does not belong to the command")]
+pub(super) struct WrongReply;

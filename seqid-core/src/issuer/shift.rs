@@ -1,0 +1,298 @@
+use std::sync::Arc;
+
+use super::draw::WrongReply;
+use super::sequences::{Loaded, changed};
+use super::{Issuer, fingerprint};
+use crate::command::{Act, Command, Reply, Shift, Target};
+use crate::counter::{CounterKey, CounterState, SequenceKey};
+use crate::error::{Error, InvalidRequest};
+use crate::event::{Event, EventKind, Keyed, Origin};
+use crate::line::{Line, LineParts};
+use crate::names::{Number, Prefix, Tenant};
+use crate::numbering::{
+    CounterSelector, Listing, Moved, Page, ResetRequest, Status, SyncRequest, Warning, When,
+};
+use crate::store::StoreError;
+use crate::template::Repeats;
+use crate::time::Date;
+
+/// How often a move follows a definition that changes under it.
+const ATTEMPTS: usize = 8;
+
+impl Issuer {
+    pub(super) async fn reset_counter(&self, request: ResetRequest) -> Result<Moved, Error> {
+        let keyed = request.key.clone().map(|key| Keyed {
+            key,
+            fingerprint: fingerprint::of_reset(&request),
+        });
+        let target = Target::Next {
+            number: request.next,
+            repeats_accepted: request.repeats_accepted,
+        };
+        self.shift(
+            &request.counter,
+            target,
+            Some(request.reason),
+            keyed,
+            request.origin,
+        )
+        .await
+    }
+
+    pub(super) async fn sync_counter(&self, request: SyncRequest) -> Result<Moved, Error> {
+        let keyed = request.key.clone().map(|key| Keyed {
+            key,
+            fingerprint: fingerprint::of_sync(&request),
+        });
+        let target = Target::Beyond(request.last_used);
+        self.shift(&request.counter, target, request.reason, keyed, request.origin)
+            .await
+    }
+
+    async fn shift(
+        &self,
+        counter: &CounterSelector,
+        target: Target,
+        reason: Option<crate::names::Reason>,
+        keyed: Option<Keyed>,
+        origin: Origin,
+    ) -> Result<Moved, Error> {
+        let origin = self.origin(origin);
+        let key = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
+        let mut sequence = self.find_or_define(&key, &origin).await?;
+        let mut opened = sequence.head().number;
+        for _ in 0..ATTEMPTS {
+            let line = Arc::new(self.counter_line(&sequence, counter, opened)?);
+            require_restart_value(&line, target)?;
+            let shift = Shift {
+                line: Arc::clone(&line),
+                target,
+                reason: reason.clone(),
+            };
+            let command = Command::new(Act::Shift(shift), Arc::clone(&origin)).with_key(keyed.clone());
+            match self.apply(command).await {
+                Ok(Reply::Shifted(shifted)) => {
+                    let old_next_number = Number::new(shifted.old_next).ok();
+                    return Ok(Moved {
+                        old_next_number,
+                        status: self.status_of(&sequence, &line).await?,
+                        replayed: false,
+                    });
+                }
+                Ok(Reply::Replayed(event)) => {
+                    let old_next_number = old_next(&event);
+                    let status = self.status_of(&sequence, &line).await?;
+                    return Ok(Moved {
+                        old_next_number,
+                        status,
+                        replayed: true,
+                    });
+                }
+                Ok(_) => return Err(StoreError::Unknown(Arc::new(WrongReply)).into()),
+                Err(error) => {
+                    let (head, version) = changed(&error).ok_or(error)?;
+                    sequence = self.catch_up(sequence, head).await?;
+                    opened = version;
+                }
+            }
+        }
+        Err(StoreError::Overloaded.into())
+    }
+
+    pub(super) async fn counter_status(&self, counter: CounterSelector) -> Result<Status, Error> {
+        let key = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
+        let sequence = self.require(&key).await?;
+        let line = self.counter_line(&sequence, &counter, sequence.head().number)?;
+        self.status_of(&sequence, &line).await
+    }
+
+    /// The status of a line's counter, whichever version it opened with.
+    pub(super) async fn status_of(&self, sequence: &Arc<Loaded>, line: &Line) -> Result<Status, Error> {
+        let state = self.store.counter(line.key()).await?;
+        let opened = state.as_ref().map_or(line.opened(), |state| state.version);
+        if opened == line.opened() {
+            return Ok(status(sequence, line, state.as_ref()));
+        }
+        // An older version's counter, or one that another instance opened with a version not seen yet here.
+        let sequence = match sequence.version(opened) {
+            Some(_) => Arc::clone(sequence),
+            None => self
+                .reload(&sequence.key)
+                .await?
+                .unwrap_or_else(|| Arc::clone(sequence)),
+        };
+        let line = self.line_with(&sequence, line.key().clone(), line.date(), opened)?;
+        Ok(status(&sequence, &line, state.as_ref()))
+    }
+
+    /// The line of a counter that is named without a draw: its free fields are empty.
+    pub(super) fn counter_line(
+        &self,
+        sequence: &Loaded,
+        counter: &CounterSelector,
+        opened: u32,
+    ) -> Result<Line, Error> {
+        let definition = &sequence.head().definition;
+        self.require_mode(definition.mode())?;
+        let date = self.date_in(sequence, &counter.when)?;
+        let period = definition.period(date)?;
+        let scope = crate::field::resolve(definition.scope(), &counter.scope)?;
+        let key = CounterKey::new(sequence.key.clone(), scope, period);
+        self.line_with(sequence, key, date, opened)
+    }
+
+    fn line_with(&self, sequence: &Loaded, key: CounterKey, date: Date, opened: u32) -> Result<Line, Error> {
+        let head = sequence.head().clone();
+        let opened = sequence.version(opened).cloned().unwrap_or_else(|| head.clone());
+        let fields = opened.definition.example_fields();
+        Ok(Line::new(LineParts {
+            key,
+            head,
+            opened,
+            date,
+            fields,
+        })?)
+    }
+
+    /// The line that an event's numbers were drawn on.
+    pub(super) fn line_of(
+        &self,
+        sequence: &Loaded,
+        event: &Event,
+        key: CounterKey,
+        date: Date,
+    ) -> Result<Line, Error> {
+        let head = sequence.head().clone();
+        let opened = sequence
+            .version(event.version)
+            .cloned()
+            .unwrap_or_else(|| head.clone());
+        Ok(Line::new(LineParts {
+            key,
+            head,
+            opened,
+            date,
+            fields: event.fields.clone(),
+        })?)
+    }
+
+    /// A date that lies in the period meant.
+    fn date_in(&self, sequence: &Loaded, when: &When) -> Result<Date, Error> {
+        let definition = &sequence.head().definition;
+        let today = self.today(definition.zone());
+        match when {
+            When::Today => Ok(today),
+            When::On(date) => Ok(*date),
+            When::In(text) => {
+                let period = definition.calendar().parse_period(text).ok_or_else(|| {
+                    let example = definition.calendar().period(today).to_string();
+                    Error::Invalid {
+                        pointer: "/period",
+                        reason: InvalidRequest::Period(text.clone(), example),
+                    }
+                })?;
+                Ok(if period.contains(today) {
+                    today
+                } else {
+                    period.first().unwrap_or(today)
+                })
+            }
+        }
+    }
+
+    pub(super) async fn list_counters(
+        &self,
+        tenant: Tenant,
+        prefix: Prefix,
+        page: Page,
+    ) -> Result<Listing<Status>, Error> {
+        super::definitions::require_limit(&page)?;
+        let sequence = self.require(&SequenceKey::new(tenant, prefix)).await?;
+        let after = match page.after.as_deref().map(str::parse) {
+            None => 0,
+            Some(Ok(position)) => position,
+            Some(Err(_)) => {
+                let reason = InvalidRequest::Contradiction("after must be the `next` of the page before");
+                return Err(Error::Invalid {
+                    pointer: "/after",
+                    reason,
+                });
+            }
+        };
+        let records = self.store.counters(&sequence.key, after, page.limit).await?;
+        let next =
+            (records.len() == page.limit).then(|| records.last().map(|last| last.position.to_string()));
+        let mut items = Vec::with_capacity(records.len());
+        for record in records {
+            let today = self.today(sequence.head().definition.zone());
+            let period = record.key.period();
+            let date = if period.contains(today) {
+                today
+            } else {
+                period.first().unwrap_or(today)
+            };
+            let line = self.line_with(&sequence, record.key.clone(), date, record.state.version)?;
+            items.push(status(&sequence, &line, Some(&record.state)));
+        }
+        Ok(Listing {
+            items,
+            next: next.flatten(),
+        })
+    }
+}
+
+fn require_restart_value(line: &Line, target: Target) -> Result<(), Error> {
+    match target {
+        Target::Next { number, .. } if number.get() == 0 && line.definition().start().get() == 1 => {
+            Err(Error::Invalid {
+                pointer: "/new_value",
+                reason: InvalidRequest::RestartAtZero,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn old_next(event: &Event) -> Option<Number> {
+    let run = event.run?;
+    let behind = Number::new(run.last().get().checked_add(run.step)?).ok();
+    match event.kind {
+        EventKind::Returned => behind,
+        _ => Some(run.first),
+    }
+}
+
+fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>) -> Status {
+    let definition = line.definition();
+    let next = state.map_or(definition.start().get(), |state| state.next);
+    let next_number = Number::new(next).ok().filter(|next| *next <= line.max());
+    let remaining = next_number.map_or(0, |next| (line.max().get() - next.get()) / definition.step() + 1);
+    let mut warnings = Vec::new();
+    if sequence.head().definition.warn_at() >= remaining {
+        warnings.push(Warning::NearEnd);
+    }
+    if definition.repeats() == Repeats::Accepted {
+        warnings.push(Warning::Repeats);
+    }
+    if sequence.implicit {
+        warnings.push(Warning::ImplicitDefinition);
+    }
+    Status {
+        prefix: sequence.key.prefix.clone(),
+        mode: definition.mode(),
+        period: *line.key().period(),
+        scope: line.key().scope().clone(),
+        opened: state.is_some(),
+        last_number: state.and_then(|state| state.last),
+        next_number,
+        next_id: next_number.and_then(|number| line.known_id(number)),
+        remaining,
+        max: line.max(),
+        generation: state.map_or(1, |state| state.generation),
+        epoch: state.map_or(1, |state| state.epoch),
+        definition_version: line.opened(),
+        events: state.map_or(0, |state| state.chain.n),
+        warnings,
+        numbers_as_text: definition.numbers_as_text(),
+    }
+}

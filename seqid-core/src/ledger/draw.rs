@@ -1,0 +1,185 @@
+use std::sync::Arc;
+
+use super::{Found, Refusal, Snapshot, subject};
+use crate::chain::Link;
+use crate::command::{Act, Command, Draw, Granted};
+use crate::counter::{CounterKey, CounterState, CounterStatus, Run, SequenceKey};
+use crate::event::{Event, EventKind};
+use crate::line::Line;
+use crate::names::Number;
+use crate::time::Timestamp;
+
+impl Snapshot {
+    /// Gives out the next numbers of a counter, which opens with its first.
+    pub(super) fn draw(
+        &mut self,
+        command: &Command,
+        draw: &Draw,
+        now: Timestamp,
+    ) -> Result<Granted, Refusal> {
+        let line = &*draw.line;
+        let mut state = self.open(line)?;
+        let definition = line.definition();
+        if definition.chronological() {
+            match state.last_date {
+                Some(last) if line.date() < last => return Err(Refusal::DateBeforeLast { last }),
+                _ => state.last_date = Some(line.date()),
+            }
+        }
+        let run = step(&mut state, line, u64::from(draw.count))?;
+        let event = Event {
+            reference: draw.reference.clone(),
+            relates_to: draw.relates_to.clone(),
+            ..event(EventKind::Issued, &state, line, command, now, Some(run))
+        };
+        let granted = Granted {
+            run,
+            generation: state.generation,
+            epoch: state.epoch,
+            n: event.n,
+            at: event.at,
+        };
+        state.chain = self.append(event, state.chain);
+        self.put_counter(line.key(), state);
+        Ok(granted)
+    }
+
+    /// The counter's state as this line may change it; a fresh one when the counter has not opened.
+    pub(super) fn open(&self, line: &Line) -> Result<CounterState, Refusal> {
+        let sequence = self.sequence(line.key().sequence())?;
+        let found = self
+            .counters
+            .get(line.key())
+            .map_or(&Found::Nothing, |slot| &slot.found);
+        let opened = match found {
+            Found::CaseVariant(existing) => {
+                return Err(Refusal::CaseVariant {
+                    existing: existing.clone(),
+                });
+            }
+            Found::Counter(state) if state.status == CounterStatus::Frozen => return Err(Refusal::Frozen),
+            Found::Counter(state) => state.version,
+            Found::Nothing => {
+                self.refuse_scope_opened_in_other_case(line)?;
+                sequence.head
+            }
+        };
+        if line.head() != sequence.head || line.opened() != opened {
+            return Err(Refusal::DefinitionChanged {
+                head: sequence.head,
+                opened,
+            });
+        }
+        Ok(match found {
+            Found::Counter(state) => state.clone(),
+            _ => fresh(line),
+        })
+    }
+}
+
+impl Snapshot {
+    /// A counter that opened earlier in this transaction is not yet where the store looks for case variants.
+    fn refuse_scope_opened_in_other_case(&self, line: &Line) -> Result<(), Refusal> {
+        match self.scopes.get(&scope_name(line.key())) {
+            Some(scope) if scope != line.key().scope() => Err(Refusal::CaseVariant {
+                existing: scope.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers the scope of a counter that opens.
+    pub(super) fn note_scope(&mut self, key: &CounterKey) {
+        if !key.scope().is_empty() {
+            self.scopes.insert(scope_name(key), key.scope().clone());
+        }
+    }
+}
+
+fn scope_name(key: &CounterKey) -> (SequenceKey, String) {
+    (key.sequence().clone(), key.scope().to_string().to_lowercase())
+}
+
+fn fresh(line: &Line) -> CounterState {
+    CounterState {
+        version: line.opened(),
+        generation: 1,
+        epoch: 1,
+        next: line.definition().start().get(),
+        last: None,
+        last_date: None,
+        status: CounterStatus::Open,
+        chain: Link::GENESIS,
+    }
+}
+
+fn step(state: &mut CounterState, line: &Line, count: u64) -> Result<Run, Refusal> {
+    let (step, max) = (line.definition().step(), line.max());
+    let remaining = state.remaining(step, max);
+    if remaining == 0 {
+        return Err(Refusal::Exhausted { max });
+    }
+    if count > remaining {
+        return Err(Refusal::DoesNotFit { remaining, max });
+    }
+    let first = Number::new(state.next).map_err(|_| Refusal::Exhausted { max })?;
+    let run = Run { first, step, count };
+    state.next = run.last().get().saturating_add(step).min(CounterState::ENDED);
+    state.last = Some(run.last());
+    Ok(run)
+}
+
+/// An event of a counter, the next of its chain.
+pub(super) fn event(
+    kind: EventKind,
+    state: &CounterState,
+    line: &Line,
+    command: &Command,
+    now: Timestamp,
+    run: Option<Run>,
+) -> Event {
+    Event {
+        kind,
+        subject: subject(line.key()),
+        n: state.chain.n + 1,
+        generation: state.generation,
+        epoch: state.epoch,
+        run,
+        version: line.opened(),
+        mode: line.definition().mode(),
+        date: Some(line.date()),
+        fields: line.fields().clone(),
+        origin: Arc::clone(&command.origin),
+        reference: None,
+        relates_to: None,
+        reason: None,
+        key: command.key.clone(),
+        detail: None,
+        at: now,
+    }
+}
+
+/// The order in which commands are decided, when it is not the order in which they came: draws of chronological
+/// sequences are sorted by date among the places that they hold.
+pub(super) fn in_order_of_dates(commands: &[&Command]) -> Option<Vec<usize>> {
+    let places: Vec<usize> = (0..commands.len())
+        .filter(|at| date_of(commands[*at]).is_some())
+        .collect();
+    if places.is_sorted_by_key(|at| date_of(commands[*at])) {
+        return None;
+    }
+    let mut sorted = places.clone();
+    sorted.sort_by_key(|at| date_of(commands[*at]));
+    let mut order: Vec<usize> = (0..commands.len()).collect();
+    for (place, at) in places.into_iter().zip(sorted) {
+        order[place] = at;
+    }
+    Some(order)
+}
+
+fn date_of(command: &Command) -> Option<crate::time::Date> {
+    match &command.act {
+        Act::Draw(draw) if draw.line.definition().chronological() => Some(draw.line.date()),
+        _ => None,
+    }
+}

@@ -1,0 +1,97 @@
+use crate::names::Number;
+use crate::refusal::DefinitionRefused;
+use crate::time::Date;
+
+/// Why the ledger does not carry out a command. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The counter has no number left.
+    #[error("the counter ended at {max}")]
+    Exhausted {
+        /// The largest number that it may give out.
+        max: Number,
+    },
+    /// The counter has fewer numbers left than were asked for.
+    #[error("only {remaining} numbers remain up to {max}")]
+    DoesNotFit {
+        /// How many are left.
+        remaining: u64,
+        /// The largest number that it may give out.
+        max: Number,
+    },
+    /// The caller's definition is not the one that holds. To be reloaded, and tried again.
+    #[error("the definition is at version {head}")]
+    DefinitionChanged {
+        /// The newest version.
+        head: u32,
+        /// The version that the counter opened with.
+        opened: u32,
+    },
+    /// The document date lies before that of an earlier document of a chronological sequence.
+    #[error("the last document has the later date {last}")]
+    DateBeforeLast {
+        /// The latest date.
+        last: Date,
+    },
+    /// The key was used with another request.
+    #[error("the idempotency key was used with another request")]
+    KeyMismatch,
+    /// A name differs from an existing one by letter case alone.
+    #[error("differs by letter case alone from {existing:?}, which exists")]
+    CaseVariant {
+        /// The existing name.
+        existing: String,
+    },
+    /// The sequence is not defined.
+    #[error("the sequence is not defined")]
+    NotDefined,
+    /// The sequence was archived.
+    #[error("the sequence was archived")]
+    Archived,
+    /// The counter is frozen.
+    #[error("the counter is frozen until an operator has looked at it")]
+    Frozen,
+    /// A backward reset would repeat numbers.
+    #[error("numbers up to {last} were given out and would repeat")]
+    WouldRepeat {
+        /// The largest number that was offered.
+        last: Number,
+    },
+    /// The target is not a member of the counter's line.
+    #[error("{number} is not a number of this counter: it has {start}, {second} and so on up to {max}")]
+    NotAMember {
+        /// The target.
+        number: Number,
+        /// The counter's first number.
+        start: Number,
+        /// The counter's second number.
+        second: Number,
+        /// The counter's last number.
+        max: Number,
+    },
+    /// The definition that the caller changes is not the newest.
+    #[error("the definition is at version {head}")]
+    VersionMismatch {
+        /// The newest version.
+        head: u32,
+    },
+    /// The sequence is defined, and the caller did not say which version it changes.
+    #[error("the sequence is defined already, at version {head}")]
+    VersionRequired {
+        /// The newest version.
+        head: u32,
+    },
+    /// The change is not possible any more.
+    #[error(transparent)]
+    DefinitionRefused(DefinitionRefused),
+    /// No implicit definition is made: the tenant has definitions that somebody wrote.
+    #[error("the sequence is not defined, and this tenant's sequences are defined by hand")]
+    ImplicitEnded,
+    /// No implicit definition is made: the tenant has as many as it may have.
+    #[error("the sequence is not defined, and the tenant has {limit} implicit definitions already")]
+    TooManyImplicit {
+        /// The most that a tenant may have.
+        limit: u64,
+    },
+}

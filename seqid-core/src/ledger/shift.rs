@@ -1,0 +1,147 @@
+use super::draw::event;
+use super::{Refusal, Snapshot};
+use crate::command::{Command, Shift, Shifted, Target};
+use crate::counter::{CounterState, Run};
+use crate::event::{Event, EventKind};
+use crate::line::Line;
+use crate::names::Number;
+use crate::time::Timestamp;
+
+impl Snapshot {
+    /// Moves a counter. Every number that it jumps over, or gives back, is in the event.
+    pub(super) fn shift(
+        &mut self,
+        command: &Command,
+        shift: &Shift,
+        now: Timestamp,
+    ) -> Result<Shifted, Refusal> {
+        let line = &*shift.line;
+        let mut state = self.open(line)?;
+        let old_next = state.next;
+        if let Some((kind, run)) = move_to(&mut state, line, shift.target)? {
+            let event = Event {
+                reason: shift.reason.clone(),
+                ..event(kind, &state, line, command, now, run)
+            };
+            state.chain = self.append(event, state.chain);
+            self.put_counter(line.key(), state.clone());
+        }
+        Ok(Shifted {
+            old_next,
+            next: state.next,
+            generation: state.generation,
+            epoch: state.epoch,
+            at: now,
+        })
+    }
+}
+
+type Jump = Option<(EventKind, Option<Run>)>;
+
+fn move_to(state: &mut CounterState, line: &Line, target: Target) -> Result<Jump, Refusal> {
+    match target {
+        Target::Beyond(last_used) => Ok(beyond(state, line, last_used)),
+        Target::NewEpoch(margin) => Ok(Some((EventKind::Recovered, new_epoch(state, line, margin)))),
+        Target::Next {
+            number,
+            repeats_accepted,
+        } => next_is(state, line, number, repeats_accepted),
+    }
+}
+
+/// Takes every number up to `last_used` as given out elsewhere.
+fn beyond(state: &mut CounterState, line: &Line, last_used: Number) -> Jump {
+    if last_used.get() < state.next {
+        return None;
+    }
+    let step = line.definition().step();
+    let count = (last_used.get() - state.next) / step + 1;
+    let run = Run {
+        first: Number::new(state.next).ok()?,
+        step,
+        count,
+    };
+    state.next = run.last().get().saturating_add(step).min(CounterState::ENDED);
+    state.last = Some(run.last());
+    Some((EventKind::External, Some(run)))
+}
+
+fn new_epoch(state: &mut CounterState, line: &Line, margin: u64) -> Option<Run> {
+    let step = line.definition().step();
+    state.epoch += 1;
+    let count = margin.min(state.remaining(step, line.max()));
+    let run = Run {
+        first: Number::new(state.next).ok()?,
+        step,
+        count,
+    };
+    if count == 0 {
+        return None;
+    }
+    state.next = run.last().get().saturating_add(step).min(CounterState::ENDED);
+    state.last = Some(run.last());
+    Some(run)
+}
+
+fn next_is(
+    state: &mut CounterState,
+    line: &Line,
+    number: Number,
+    repeats_accepted: bool,
+) -> Result<Jump, Refusal> {
+    let step = line.definition().step();
+    require_member(line, number)?;
+    let target = number.get();
+    let between = |from: u64, to: u64| {
+        Number::new(from).ok().map(|first| Run {
+            first,
+            step,
+            count: (to - from) / step,
+        })
+    };
+    if target == state.next {
+        return Ok(None);
+    }
+    if target > state.next {
+        let run = between(state.next, target);
+        state.next = target;
+        return Ok(Some((EventKind::Skipped, run)));
+    }
+    match state.last {
+        Some(last) if target <= last.get() => {
+            if !repeats_accepted {
+                return Err(Refusal::WouldRepeat { last });
+            }
+            state.generation += 1;
+            state.next = target;
+            state.last = None;
+            let start = line.definition().start().get();
+            let skipped = if target > start {
+                between(start, target)
+            } else {
+                None
+            };
+            Ok(Some((EventKind::Restarted, skipped)))
+        }
+        _ => {
+            let run = between(target, state.next);
+            state.next = target;
+            Ok(Some((EventKind::Returned, run)))
+        }
+    }
+}
+
+fn require_member(line: &Line, number: Number) -> Result<(), Refusal> {
+    let definition = line.definition();
+    let (start, step, max) = (definition.start(), definition.step(), line.max());
+    if number >= start && number <= max && (number.get() - start.get()).is_multiple_of(step) {
+        return Ok(());
+    }
+    let second = Number::new(start.get().saturating_add(step)).unwrap_or(Number::MAX);
+    Err(Refusal::NotAMember {
+        number,
+        start,
+        second,
+        max,
+    })
+}

@@ -1,0 +1,547 @@
+//! The public face: what an ERP asks for and is answered, whether the numbers come from a linked
+//! [`Issuer`](crate::Issuer) or from a service elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use crate::counter::Run;
+use crate::definition::{Definition, DefinitionSpec, Mode};
+use crate::error::Error;
+use crate::event::Origin;
+use crate::field::{FieldValues, RawValues};
+use crate::names::{IdempotencyKey, Label, Number, Prefix, Reason, Reference, Tenant};
+use crate::period::Period;
+use crate::time::{Date, Timestamp};
+
+/// Sequential numbering.
+///
+/// # Contract
+/// - A number is issued at most once per counter and generation.
+/// - `Ok` means done and, with a durable store, safe from a crash.
+/// - An error's [code](Error::code) says whether the request may have had effect, and what to do next.
+///
+/// # Cancel safety
+/// A future that is dropped leaves its request either undone or done; an idempotency key tells which.
+#[async_trait]
+pub trait Numbering: Send + Sync + fmt::Debug {
+    /// Draws numbers.
+    async fn draw(&self, request: DrawRequest) -> Result<Issued, Error>;
+
+    /// Sets what is issued next.
+    async fn reset(&self, request: ResetRequest) -> Result<Moved, Error>;
+
+    /// Takes every number up to one as given out by another system. Forward only; repeating it changes nothing.
+    async fn sync(&self, request: SyncRequest) -> Result<Moved, Error>;
+
+    /// Where a counter stands. A counter that has not opened stands at its start.
+    async fn status(&self, counter: CounterSelector) -> Result<Status, Error>;
+
+    /// The id that a draw would give, or that a definition would make of a number. Consumes nothing.
+    async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error>;
+
+    /// Reads an id back. Without a prefix every sequence of the tenant is tried.
+    async fn parse(&self, tenant: Tenant, prefix: Option<Prefix>, id: String) -> Result<ParsedId, Error>;
+
+    /// Saves a definition.
+    async fn define(&self, request: DefineRequest) -> Result<Defined, Error>;
+
+    /// The definition of a sequence.
+    async fn sequence(&self, tenant: Tenant, prefix: Prefix) -> Result<Sequence, Error>;
+
+    /// The sequences of a tenant in order of their prefixes.
+    async fn sequences(&self, tenant: Tenant, page: Page) -> Result<Listing<Sequence>, Error>;
+
+    /// The counters of a sequence in the order in which they opened.
+    async fn counters(&self, tenant: Tenant, prefix: Prefix, page: Page) -> Result<Listing<Status>, Error>;
+}
+
+/// The largest number of numbers that one draw may ask for.
+pub const LARGEST_BATCH: u32 = 10_000;
+
+/// A draw.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DrawRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence.
+    pub prefix: Prefix,
+    /// `None` for one number, or a batch of 1 to [`LARGEST_BATCH`], all or none. Under an idempotency key
+    /// a draw of one number and a batch of one are different requests.
+    pub count: Option<u32>,
+    /// The document date; today in the sequence's zone when absent.
+    pub date: Option<Date>,
+    /// Values of the scope fields.
+    pub scope: RawValues,
+    /// Values of the free fields.
+    pub fields: RawValues,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// The document that this one belongs to or corrects.
+    pub relates_to: Option<Reference>,
+    /// What a repetition of the request is recognised by.
+    pub key: Option<IdempotencyKey>,
+    /// Who asks.
+    pub origin: Origin,
+    /// When the draw must have been sealed into a batch; afterwards it draws nothing.
+    pub deadline: Option<Instant>,
+}
+
+impl DrawRequest {
+    /// One number of the sequence `prefix` of the default tenant.
+    #[must_use]
+    pub fn new(prefix: Prefix) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix,
+            count: None,
+            date: None,
+            scope: RawValues::new(),
+            fields: RawValues::new(),
+            reference: None,
+            relates_to: None,
+            key: None,
+            origin: Origin::default(),
+            deadline: None,
+        }
+    }
+
+    /// A batch of so many numbers.
+    #[must_use]
+    pub fn count(mut self, count: u32) -> Self {
+        self.count = Some(count);
+        self
+    }
+
+    /// For a document of this date.
+    #[must_use]
+    pub fn date(mut self, date: Date) -> Self {
+        self.date = Some(date);
+        self
+    }
+
+    /// Of the counter with this value of a scope field.
+    #[must_use]
+    pub fn scope(mut self, name: &str, value: &str) -> Self {
+        self.scope.insert(name.into(), value.into());
+        self
+    }
+
+    /// With this value of a free field.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        self.fields.insert(name.into(), value.into());
+        self
+    }
+
+    /// Under an idempotency key.
+    #[must_use]
+    pub fn key(mut self, key: IdempotencyKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+/// Numbers that were issued.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Issued {
+    /// The sequence.
+    pub prefix: Prefix,
+    /// The rendered texts, one for each number, in order. Never empty.
+    pub ids: Vec<String>,
+    /// The numbers.
+    pub run: Run,
+    /// The counter's period.
+    pub period: Period,
+    /// The document date.
+    pub date: Date,
+    /// The counter's scope values.
+    pub scope: FieldValues,
+    /// The counter's generation.
+    pub generation: u32,
+    /// The sequence's guarantee.
+    pub mode: Mode,
+    /// The counter's epoch.
+    pub epoch: u32,
+    /// The definition version that the counter opened with.
+    pub definition_version: u32,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// The request's name in the audit.
+    pub request_id: Option<Label>,
+    /// The instant of issue.
+    pub issued_at: Timestamp,
+    /// What the caller should look at.
+    pub warnings: Vec<Warning>,
+    /// Whether this is the answer to an earlier request with the same key.
+    pub replayed: bool,
+    /// Whether the sequence's numbers are written as text on the wire, being larger than JSON readers can hold.
+    pub numbers_as_text: bool,
+}
+
+impl Issued {
+    /// The first id: the only one unless a batch was drawn.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.ids.first().map_or("", String::as_str)
+    }
+}
+
+/// What a caller should look at although the request was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The counter has few numbers left.
+    NearEnd,
+    /// The definition lets ids repeat.
+    Repeats,
+    /// The sequence was defined by its first draw.
+    ImplicitDefinition,
+}
+
+impl Warning {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NearEnd => "near-end",
+            Self::Repeats => "repeats",
+            Self::ImplicitDefinition => "implicit-definition",
+        }
+    }
+}
+
+/// Which counter of a sequence is meant.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CounterSelector {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence.
+    pub prefix: Prefix,
+    /// Values of the scope fields.
+    pub scope: RawValues,
+    /// When: today when nothing is said.
+    pub when: When,
+}
+
+impl CounterSelector {
+    /// Today's counter of the sequence `prefix` of the default tenant.
+    #[must_use]
+    pub fn new(prefix: Prefix) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix,
+            scope: RawValues::new(),
+            when: When::Today,
+        }
+    }
+}
+
+/// How a counter's period is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// The period of today.
+    Today,
+    /// The period of a date.
+    On(Date),
+    /// The period with this text, such as `2026-03`.
+    In(String),
+}
+
+/// A reset.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ResetRequest {
+    /// The counter.
+    pub counter: CounterSelector,
+    /// The next number to be issued.
+    pub next: Number,
+    /// Whether numbers that were given out may be given out again, in a new generation.
+    pub repeats_accepted: bool,
+    /// Why.
+    pub reason: Reason,
+    /// What a repetition of the request is recognised by.
+    pub key: Option<IdempotencyKey>,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl ResetRequest {
+    /// `next` is to be issued next.
+    #[must_use]
+    pub fn new(counter: CounterSelector, next: Number, reason: Reason) -> Self {
+        Self {
+            counter,
+            next,
+            repeats_accepted: false,
+            reason,
+            key: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// A sync.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SyncRequest {
+    /// The counter.
+    pub counter: CounterSelector,
+    /// The largest number that another system gave out.
+    pub last_used: Number,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// What a repetition of the request is recognised by.
+    pub key: Option<IdempotencyKey>,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl SyncRequest {
+    /// Numbers up to `last_used` are taken.
+    #[must_use]
+    pub fn new(counter: CounterSelector, last_used: Number) -> Self {
+        Self {
+            counter,
+            last_used,
+            reason: None,
+            key: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// Where a counter was moved.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Moved {
+    /// What would have been issued next before; `None` when the counter had ended.
+    pub old_next_number: Option<Number>,
+    /// Where the counter stands now.
+    pub status: Status,
+    /// Whether this is the answer to an earlier request with the same key.
+    pub replayed: bool,
+}
+
+/// Where a counter stands.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The sequence.
+    pub prefix: Prefix,
+    /// The sequence's guarantee.
+    pub mode: Mode,
+    /// The counter's period.
+    pub period: Period,
+    /// The counter's scope values.
+    pub scope: FieldValues,
+    /// Whether the counter has opened: whether anything ever happened to it.
+    pub opened: bool,
+    /// The largest number that was given out in this generation.
+    pub last_number: Option<Number>,
+    /// What is issued next; `None` when the counter has ended.
+    pub next_number: Option<Number>,
+    /// The text of that number on the date asked for; `None` when the id shows the instant of issue.
+    pub next_id: Option<String>,
+    /// How many numbers are left.
+    pub remaining: u64,
+    /// The last number that the counter may give out.
+    pub max: Number,
+    /// The counter's generation.
+    pub generation: u32,
+    /// The counter's epoch.
+    pub epoch: u32,
+    /// The definition version that the counter opened with, or would.
+    pub definition_version: u32,
+    /// How many events the counter's audit has.
+    pub events: u64,
+    /// What should be looked at.
+    pub warnings: Vec<Warning>,
+    /// Whether the sequence's numbers are written as text on the wire.
+    pub numbers_as_text: bool,
+}
+
+/// What would an id look like?
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PreviewRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence. For a definition that is not saved: the prefix that it would have.
+    pub prefix: Prefix,
+    /// A definition that need not be saved; the sequence's own when absent.
+    pub definition: Option<DefinitionSpec>,
+    /// The number; the next one when absent.
+    pub number: Option<Number>,
+    /// The document date; today when absent.
+    pub date: Option<Date>,
+    /// Values of the scope fields.
+    pub scope: RawValues,
+    /// Values of the free fields.
+    pub fields: RawValues,
+}
+
+impl PreviewRequest {
+    /// The next id of the sequence `prefix` of the default tenant.
+    #[must_use]
+    pub fn new(prefix: Prefix) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix,
+            definition: None,
+            number: None,
+            date: None,
+            scope: RawValues::new(),
+            fields: RawValues::new(),
+        }
+    }
+}
+
+/// What an id would look like.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Preview {
+    /// The sequence.
+    pub prefix: Prefix,
+    /// The text; `None` when the counter has ended.
+    pub id: Option<String>,
+    /// The number; `None` when the counter has ended.
+    pub number: Option<Number>,
+    /// The counter's period.
+    pub period: Period,
+    /// The document date.
+    pub date: Date,
+    /// The counter's scope values.
+    pub scope: FieldValues,
+    /// Whether the sequence's numbers are written as text on the wire.
+    pub numbers_as_text: bool,
+}
+
+/// What an id says.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ParsedId {
+    /// The sequence that it belongs to.
+    pub prefix: Prefix,
+    /// The number.
+    pub number: Number,
+    /// The counter's period; `None` when the text does not tell it.
+    pub period: Option<Period>,
+    /// The counter's scope values.
+    pub scope: BTreeMap<String, String>,
+    /// The values of free fields that it shows.
+    pub fields: BTreeMap<String, String>,
+    /// The definition version that reads it.
+    pub definition_version: u32,
+    /// Whether the sequence's numbers are written as text on the wire.
+    pub numbers_as_text: bool,
+}
+
+/// A definition to be saved.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DefineRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence.
+    pub prefix: Prefix,
+    /// The whole definition.
+    pub definition: DefinitionSpec,
+    /// The version that is changed; `None` for a sequence that is not defined yet.
+    pub if_version: Option<u32>,
+    /// Whether to check only and save nothing.
+    pub dry_run: bool,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl DefineRequest {
+    /// A new sequence `prefix` of the default tenant.
+    #[must_use]
+    pub fn new(prefix: Prefix, definition: DefinitionSpec) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix,
+            definition,
+            if_version: None,
+            dry_run: false,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// A definition after [`Numbering::define`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Defined {
+    /// The sequence as it is now, or would be.
+    pub sequence: Sequence,
+    /// Whether the sequence is new.
+    pub created: bool,
+    /// Whether a version was saved; false when an equal one was there, or for a dry run.
+    pub saved: bool,
+    /// What a reader should know: ids that other sequences of the tenant can print too, say.
+    pub remarks: Vec<String>,
+}
+
+/// A sequence with its newest definition.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Sequence {
+    /// The name.
+    pub prefix: Prefix,
+    /// The version of the definition.
+    pub version: u32,
+    /// The definition.
+    pub definition: Definition,
+    /// Whether a draw made it.
+    pub implicit: bool,
+    /// Whether it was archived.
+    pub archived: bool,
+    /// When the version was saved.
+    pub changed_at: Timestamp,
+    /// Who saved it.
+    pub changed_by: Option<Label>,
+    /// The first id of today's counter; `None` when a field without a default decides it.
+    pub first_id: Option<String>,
+    /// The last id of today's counter.
+    pub last_id: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The end of the part before, as [`Listing::next`] gave it.
+    pub after: Option<String>,
+    /// How many, 1 to [`Page::LARGEST`].
+    pub limit: usize,
+}
+
+impl Page {
+    /// The most that one part of a list holds.
+    pub const LARGEST: usize = 1_000;
+}
+
+impl Default for Page {
+    /// The first hundred.
+    fn default() -> Self {
+        Self {
+            after: None,
+            limit: 100,
+        }
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next part begins; `None` at the end.
+    pub next: Option<String>,
+}

@@ -1,0 +1,358 @@
+//! The traits that a store implements. A backend is a [`CounterStore`]; a durable one is a [`Ledger`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::command::{Command, Reply};
+use crate::counter::{CounterKey, CounterState, SequenceKey};
+use crate::definition::{DefinitionSpec, Mode};
+use crate::event::{EventKind, Recorded};
+use crate::ledger::Refusal;
+use crate::names::{Label, Tenant};
+use crate::time::Timestamp;
+
+/// A store of counters.
+///
+/// # Contract
+/// - [`apply`](CounterStore::apply) carries out each command on its own, in the order of the batch: one may be
+///   refused while its neighbours take effect. The answer has as many elements as the batch, in its order.
+/// - A counter's step, its event and its idempotency record are one atomic write. There is no moment in which
+///   one exists without the others.
+/// - A durable store answers only after the write would survive the loss of power.
+/// - The store decides by [`ledger`](crate::ledger) and by nothing else.
+///
+/// # Errors
+/// The [certainty](StoreError::certainty) of an error tells the caller whether the command may have had effect.
+///
+/// # Cancel safety
+/// A future that is dropped before its commands are sealed into a batch has no effect. Afterwards the commands
+/// take effect all the same, and only their answer is lost.
+#[async_trait]
+pub trait CounterStore: Send + Sync + fmt::Debug {
+    /// What the store guarantees. Constant for its life.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Carries out a batch.
+    async fn apply(&self, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>>;
+
+    /// The state of a counter, or `None` when it has not opened.
+    async fn counter(&self, key: &CounterKey) -> Result<Option<CounterState>, StoreError>;
+
+    /// Finishes what is in flight, refuses what comes after, and writes what is still to be written.
+    async fn close(&self) -> Result<(), StoreError>;
+}
+
+/// The read side of definitions.
+#[async_trait]
+pub trait DefinitionStore: Send + Sync + fmt::Debug {
+    /// A sequence with all versions of its definition, or `None` when it was never defined.
+    async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError>;
+
+    /// The sequences of a tenant in order of their prefixes, at most `limit`, those behind `after`.
+    async fn sequences(
+        &self,
+        tenant: &Tenant,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<SequenceRecord>, StoreError>;
+}
+
+/// The read side of counters and events.
+#[async_trait]
+pub trait AuditLog: Send + Sync + fmt::Debug {
+    /// The counters of a sequence in the order in which they opened, at most `limit`, those behind `after`.
+    async fn counters(
+        &self,
+        sequence: &SequenceKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<CounterRecord>, StoreError>;
+
+    /// The events behind position `after`, in the order of their positions, at most `limit`.
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError>;
+}
+
+/// A durable store: counters, definitions and audit in one.
+pub trait Ledger: CounterStore + DefinitionStore + AuditLog {}
+
+impl<T: CounterStore + DefinitionStore + AuditLog + ?Sized> Ledger for T {}
+
+/// What a store guarantees. The conformance suite tests what is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The store's name in logs and metrics.
+    pub name: &'static str,
+    /// It can serve sequences of mode gapless.
+    pub gapless: bool,
+    /// It can serve sequences of mode ordered.
+    pub ordered: bool,
+    /// It can serve sequences of mode leased.
+    pub leased: bool,
+    /// What it answered is still there after a crash.
+    pub durable: bool,
+    /// The most commands of one call of [`CounterStore::apply`].
+    pub largest_batch: usize,
+    /// How many batches may be in flight at a time; those of one counter always follow one another.
+    pub lanes: usize,
+}
+
+impl Capabilities {
+    /// A store of this name that claims nothing yet and takes one batch of 1,024 at a time.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            gapless: false,
+            ordered: false,
+            leased: false,
+            durable: false,
+            largest_batch: 1024,
+            lanes: 1,
+        }
+    }
+
+    /// Claims the modes gapless and ordered.
+    #[must_use]
+    pub const fn gapless(mut self) -> Self {
+        self.gapless = true;
+        self.ordered = true;
+        self
+    }
+
+    /// Claims durability.
+    #[must_use]
+    pub const fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    /// Whether it can serve sequences of this mode.
+    #[must_use]
+    pub const fn serves(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Gapless => self.gapless,
+            Mode::Ordered => self.ordered,
+            Mode::Leased => self.leased,
+        }
+    }
+}
+
+/// A sequence as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SequenceRecord {
+    /// Its name.
+    pub key: SequenceKey,
+    /// Whether it was archived: it gives no numbers and is never defined again.
+    pub archived: bool,
+    /// Whether a draw made its definition.
+    pub implicit: bool,
+    /// All versions, the newest last; never empty. The version is the position, from 1.
+    pub versions: Vec<DefinitionRecord>,
+}
+
+impl SequenceRecord {
+    /// The newest version.
+    #[must_use]
+    pub fn head(&self) -> u32 {
+        u32::try_from(self.versions.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// One saved version of a definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefinitionRecord {
+    /// The definition with every default made explicit.
+    pub spec: DefinitionSpec,
+    /// When it was saved.
+    pub at: Timestamp,
+    /// Who saved it.
+    pub actor: Option<Label>,
+}
+
+/// A counter as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CounterRecord {
+    /// Its place in the listing.
+    pub position: u64,
+    /// Its name.
+    pub key: CounterKey,
+    /// Its state.
+    pub state: CounterState,
+}
+
+/// Where a relay takes events from: the events that were not yet acknowledged.
+#[async_trait]
+pub trait EventSource: Send + Sync + fmt::Debug {
+    /// The next events, at most `limit`. Waits until there is one. Until they are acknowledged, each call
+    /// answers the same again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future takes nothing.
+    async fn take(&self, limit: usize) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Declares every event up to this position delivered. They are not taken again, even after a crash.
+    async fn acknowledge(&self, position: u64) -> Result<(), StoreError>;
+}
+
+/// Where a relay puts events.
+#[async_trait]
+pub trait AuditSink: Send + Sync + fmt::Debug {
+    /// Records events. Answers once they would survive a crash of the sink. An event may come more than once,
+    /// always with the same [id](Recorded::id), and is in effect once.
+    async fn record(&self, events: &[Recorded]) -> Result<(), SinkError>;
+}
+
+/// A sink did not take the events; they will be offered again.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the event sink did not take the events")]
+pub struct SinkError(#[source] pub Cause);
+
+/// The error that lies beneath another, shared by all calls that it struck.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Why a store did not carry out a command.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The ledger refused it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too much is waiting.
+    #[error("the store's queue is full")]
+    Overloaded,
+    /// The command's deadline passed while it waited.
+    #[error("the deadline passed before the draw was sealed into a batch")]
+    Late,
+    /// The store is closing.
+    #[error("the store is closing")]
+    Draining,
+    /// The store cannot be reached or cannot write. Nothing was done.
+    #[error("the store is not available")]
+    Unavailable(#[source] Cause),
+    /// The store has no room left. Nothing was done.
+    #[error("the store is full")]
+    Full(#[source] Cause),
+    /// The store went back in time, or is a copy; an operator must decide.
+    #[error("the store is not the one that was written last")]
+    Restored(#[source] Cause),
+    /// A newer program wrote the store.
+    #[error("the store has schema {found}, this program knows {known}")]
+    NewerSchema {
+        /// The store's version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// The write was begun and its end is not known.
+    #[error("the outcome is not known")]
+    Unknown(#[source] Cause),
+    /// The store holds something that it should not, or a bug was met. Nothing was done.
+    #[error("the store's content cannot be read")]
+    Corrupt(#[source] Cause),
+}
+
+/// What is known of a command that was answered with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It had no effect and never will.
+    NotIssued,
+    /// It may have had its effect; only its idempotency key can tell.
+    Unknown,
+}
+
+impl StoreError {
+    /// Whether the command may have had effect.
+    #[must_use]
+    pub const fn certainty(&self) -> Certainty {
+        match self {
+            Self::Unknown(_) => Certainty::Unknown,
+            _ => Certainty::NotIssued,
+        }
+    }
+}
+
+/// Delegates a trait to what an `Arc` or `Box` points to.
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: CounterStore + ?Sized> CounterStore for $pointer<T> {
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+            async fn apply(&self, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
+                (**self).apply(batch).await
+            }
+            async fn counter(&self, key: &CounterKey) -> Result<Option<CounterState>, StoreError> {
+                (**self).counter(key).await
+            }
+            async fn close(&self) -> Result<(), StoreError> {
+                (**self).close().await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: DefinitionStore + ?Sized> DefinitionStore for $pointer<T> {
+            async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
+                (**self).sequence(key).await
+            }
+            async fn sequences(
+                &self,
+                tenant: &Tenant,
+                after: Option<&str>,
+                limit: usize,
+            ) -> Result<Vec<SequenceRecord>, StoreError> {
+                (**self).sequences(tenant, after, limit).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: AuditLog + ?Sized> AuditLog for $pointer<T> {
+            async fn counters(
+                &self,
+                sequence: &SequenceKey,
+                after: u64,
+                limit: usize,
+            ) -> Result<Vec<CounterRecord>, StoreError> {
+                (**self).counters(sequence, after, limit).await
+            }
+            async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+                (**self).events(after, limit).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: EventSource + ?Sized> EventSource for $pointer<T> {
+            async fn take(&self, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+                (**self).take(limit).await
+            }
+            async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
+                (**self).acknowledge(position).await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: AuditSink + ?Sized> AuditSink for $pointer<T> {
+            async fn record(&self, events: &[Recorded]) -> Result<(), SinkError> {
+                (**self).record(events).await
+            }
+        }
+    )*};
+}
+
+forward!(Arc, Box);
+
+impl EventKind {
+    /// Whether the event's run has rendered ids that somebody outside may hold.
+    #[must_use]
+    pub const fn has_ids(self) -> bool {
+        !matches!(self, Self::Defined)
+    }
+}
