@@ -178,3 +178,194 @@ impl Encoder {
 }
 
 const _: () = assert!(Number::MAX.get() == i64::MAX as u64);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::counter::{CounterKey, Run, SequenceKey};
+    use crate::definition::Mode;
+    use crate::event::{EventKind, Fingerprint, Keyed, Origin};
+    use crate::field::FieldValues;
+    use crate::names::{IdempotencyKey, Label, Prefix, Reason, Reference, Tenant};
+    use crate::period::{Calendar, MonthDay, Reset};
+    use crate::time::{Date, Timestamp};
+
+    const AUTHORITY: Authority = Authority([7; 16]);
+
+    fn plain(n: u64) -> Event {
+        let sequence = SequenceKey::new(Tenant::default(), Prefix::new("INV").unwrap());
+        let date = Date::new(2026, 3, 7).unwrap();
+        let period = Calendar::new(Reset::Year, MonthDay::JANUARY_1).period(date);
+        Event {
+            kind: EventKind::Issued,
+            subject: Subject::Counter(CounterKey::new(
+                sequence,
+                FieldValues::new([("branch", "JKT")]),
+                period,
+            )),
+            n,
+            generation: 1,
+            epoch: 1,
+            run: Some(Run {
+                first: Number::new(41).unwrap(),
+                step: 1,
+                count: 2,
+            }),
+            version: 1,
+            mode: Mode::Gapless,
+            date: Some(date),
+            fields: FieldValues::default(),
+            origin: Arc::default(),
+            reference: None,
+            relates_to: None,
+            reason: None,
+            key: None,
+            detail: None,
+            at: Timestamp::from_micros(1_772_841_600_000_001),
+        }
+    }
+
+    fn full(n: u64) -> Event {
+        Event {
+            fields: FieldValues::new([("customer", "ACME")]),
+            origin: Arc::new(Origin {
+                actor: Some(Label::new("alice").unwrap()),
+                client: Some(Label::new("erp").unwrap()),
+                request: Some(Label::new("req-1").unwrap()),
+            }),
+            reference: Some(Reference::new("SO-1").unwrap()),
+            relates_to: Some(Reference::new("SO-0").unwrap()),
+            reason: Some(Reason::new("because").unwrap()),
+            key: Some(Keyed {
+                key: IdempotencyKey::new("k1").unwrap(),
+                fingerprint: Fingerprint([9; 16]),
+            }),
+            detail: Some("{}".into()),
+            ..plain(n)
+        }
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The same bytes, put together by hand as another language would.
+    fn by_hand() -> Vec<u8> {
+        let text = |text: &str| {
+            [
+                &u32::try_from(text.len()).unwrap().to_be_bytes()[..],
+                text.as_bytes(),
+            ]
+            .concat()
+        };
+        let name = [
+            text("seqid chain 1"),
+            vec![7; 16],
+            text("default"),
+            text("INV"),
+            text("branch=JKT"),
+            text("2026"),
+        ];
+        let event = [
+            vec![1],
+            1u64.to_be_bytes().to_vec(),
+            1u32.to_be_bytes().to_vec(),
+            1u32.to_be_bytes().to_vec(),
+            41u64.to_be_bytes().to_vec(),
+            1u64.to_be_bytes().to_vec(),
+            2u64.to_be_bytes().to_vec(),
+            1u32.to_be_bytes().to_vec(),
+            1_772_841_600_000_001i64.to_be_bytes().to_vec(),
+            20_519i32.to_be_bytes().to_vec(),
+        ];
+        let texts = [
+            "customer=ACME",
+            "alice",
+            "erp",
+            "req-1",
+            "SO-1",
+            "SO-0",
+            "because",
+            "k1",
+            "{}",
+        ]
+        .map(text);
+        [name.concat(), event.concat(), texts.concat()].concat()
+    }
+
+    #[test]
+    fn the_encoding_is_the_one_that_is_written_down() {
+        let link = Link::GENESIS.follow(&AUTHORITY, &full(1));
+        assert_eq!(hex(&link.hash), hex(&Sha256::digest(by_hand())));
+    }
+
+    #[test]
+    fn vectors_for_other_languages() {
+        let first = Link::GENESIS.follow(&AUTHORITY, &plain(1));
+        let second = first.follow(&AUTHORITY, &full(2));
+        assert_eq!(hex(&first.hash), VECTORS[0]);
+        assert_eq!(hex(&second.hash), VECTORS[1]);
+        assert_eq!(EventId::of(&AUTHORITY, 1, &plain(1)).to_string(), VECTORS[2]);
+    }
+
+    /// Two linked events and the first one's name, computed by another program from the description alone.
+    const VECTORS: [&str; 3] = [
+        "7f8b07d4917deca66dec6f8843089d03d30f971b1cd4ab661da4137caecf4725",
+        "5ca52265e68fbeaa1af3858d3e3728001edcd807df618b456cd6f3ff6e53fdcd",
+        "3188a56dfc37e0263f31a1d263317345",
+    ];
+
+    #[test]
+    fn every_member_counts() {
+        let link = |event: &Event| Link::GENESIS.follow(&AUTHORITY, event).hash;
+        let original = full(1);
+        let changes: Vec<fn(&mut Event)> = vec![
+            |event| event.kind = EventKind::Skipped,
+            |event| event.n = 2,
+            |event| event.generation = 2,
+            |event| event.epoch = 2,
+            |event| event.run.as_mut().unwrap().first = Number::new(42).unwrap(),
+            |event| event.run.as_mut().unwrap().step = 2,
+            |event| event.run.as_mut().unwrap().count = 3,
+            |event| event.version = 2,
+            |event| event.at = Timestamp::from_micros(0),
+            |event| event.date = None,
+            |event| event.fields = FieldValues::new([("customer", "ACMF")]),
+            |event| event.origin = Arc::default(),
+            |event| event.reference = None,
+            |event| event.relates_to = event.reference.clone(),
+            |event| event.reason = None,
+            |event| event.key = None,
+            |event| event.detail = None,
+        ];
+        for (at, change) in changes.iter().enumerate() {
+            let mut changed = original.clone();
+            change(&mut changed);
+            assert_ne!(link(&changed), link(&original), "change {at}");
+        }
+    }
+
+    #[test]
+    fn a_text_cannot_move_from_one_member_to_the_next() {
+        let mut moved = plain(1);
+        moved.reference = Some(Reference::new("SO-1").unwrap());
+        let mut other = plain(1);
+        other.relates_to = moved.reference.clone();
+        let link = |event: &Event| Link::GENESIS.follow(&AUTHORITY, event).hash;
+        assert_ne!(link(&moved), link(&other));
+    }
+
+    #[test]
+    fn an_event_has_another_name_in_another_incarnation() {
+        assert_ne!(
+            EventId::of(&AUTHORITY, 1, &plain(1)),
+            EventId::of(&AUTHORITY, 2, &plain(1))
+        );
+        assert_eq!(
+            EventId::of(&AUTHORITY, 1, &plain(1)),
+            EventId::of(&AUTHORITY, 1, &full(1))
+        );
+    }
+}

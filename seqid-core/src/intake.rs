@@ -286,3 +286,168 @@ impl std::hash::Hasher for PassThrough {
         self.0 = hash;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::command::{Act, Draw};
+    use crate::counter::{CounterKey, SequenceKey};
+    use crate::definition::{Defaults, Definition, DefinitionSpec};
+    use crate::field::FieldValues;
+    use crate::line::{Line, LineParts, Version};
+    use crate::names::{Prefix, Tenant};
+    use crate::period::Period;
+    use crate::time::Date;
+
+    fn draw(prefix: &str) -> Command {
+        let key = SequenceKey::new(Tenant::default(), Prefix::new(prefix).unwrap());
+        let spec = DefinitionSpec::implicit();
+        let definition = Definition::check(&key.tenant, &key.prefix, spec, &Defaults::default()).unwrap();
+        let version = Version {
+            number: 1,
+            definition,
+        };
+        let line = Line::new(LineParts {
+            key: CounterKey::new(key, FieldValues::default(), Period::ALL),
+            head: version.clone(),
+            opened: version,
+            date: Date::new(2026, 1, 1).unwrap(),
+            fields: FieldValues::default(),
+        });
+        let line = Arc::new(line.unwrap());
+        Command::new(
+            Act::Draw(Draw {
+                line,
+                count: 1,
+                reference: None,
+                relates_to: None,
+            }),
+            Arc::default(),
+        )
+    }
+
+    fn intake(capacity: usize) -> Intake {
+        Intake::with_capacity(capacity, || ())
+    }
+
+    type Submitted<'a> = Pin<Box<dyn Future<Output = Vec<Answer>> + 'a>>;
+
+    /// Puts commands in, and polls once.
+    fn submit(intake: &Intake, batch: Vec<Command>) -> (Submitted<'_>, Poll<Vec<Answer>>) {
+        let mut submitted: Submitted<'_> = Box::pin(intake.submit(batch));
+        let poll = submitted.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        (submitted, poll)
+    }
+
+    fn taken(intake: &Intake) -> Vec<Sealed> {
+        let mut batch = Vec::new();
+        intake.take(usize::MAX, &mut batch);
+        batch
+    }
+
+    #[test]
+    fn a_caller_that_goes_away_before_sealing_draws_nothing() {
+        let intake = intake(8);
+        let (submitted, poll) = submit(&intake, vec![draw("A")]);
+        assert!(poll.is_pending());
+        drop(submitted);
+        assert!(taken(&intake).is_empty());
+        assert!(intake.is_empty());
+    }
+
+    #[test]
+    fn a_caller_that_goes_away_after_sealing_changes_nothing() {
+        let intake = intake(8);
+        let (submitted, _) = submit(&intake, vec![draw("A")]);
+        let sealed = taken(&intake);
+        drop(submitted);
+        assert_eq!(sealed.len(), 1);
+        sealed
+            .into_iter()
+            .for_each(|sealed| sealed.answer(Err(StoreError::Late)));
+    }
+
+    #[test]
+    fn a_late_command_is_answered_and_not_taken() {
+        let intake = intake(8);
+        let past = Instant::now().checked_sub(Duration::from_secs(1));
+        let (mut submitted, _) = submit(&intake, vec![draw("A").with_deadline(past)]);
+        assert!(taken(&intake).is_empty());
+        let poll = submitted.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(poll, Poll::Ready(answers) if matches!(answers[0], Err(StoreError::Late))));
+    }
+
+    #[test]
+    fn one_sequence_may_hold_a_quarter_and_all_together_the_whole() {
+        let intake = intake(8);
+        let full = |poll: &Poll<Vec<Answer>>| match poll {
+            Poll::Ready(answers) => matches!(answers[0], Err(StoreError::Overloaded)),
+            Poll::Pending => false,
+        };
+        let mut held = Vec::new();
+        for prefix in ["A", "B", "C", "D"] {
+            for _ in 0..2 {
+                let (submitted, poll) = submit(&intake, vec![draw(prefix)]);
+                assert!(poll.is_pending());
+                held.push(submitted);
+            }
+            assert!(
+                full(&submit(&intake, vec![draw(prefix)]).1),
+                "a third of {prefix}"
+            );
+        }
+        assert!(full(&submit(&intake, vec![draw("E")]).1), "a ninth");
+        let sealed = taken(&intake);
+        assert_eq!(sealed.len(), 8);
+        assert!(
+            submit(&intake, vec![draw("A")]).1.is_pending(),
+            "there is room again"
+        );
+    }
+
+    #[test]
+    fn a_pump_that_dies_leaves_sealed_commands_unknown_and_queued_ones_undone() {
+        let intake = intake(8);
+        let (mut sealed, _) = submit(&intake, vec![draw("A")]);
+        drop(taken(&intake));
+        let (mut queued, _) = submit(&intake, vec![draw("A")]);
+        intake.refuse_all(&StoreError::Draining);
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(answers) = sealed.as_mut().poll(&mut context) else {
+            panic!("no answer")
+        };
+        assert!(matches!(answers[0], Err(StoreError::Unknown(_))));
+        let Poll::Ready(answers) = queued.as_mut().poll(&mut context) else {
+            panic!("no answer")
+        };
+        assert!(matches!(answers[0], Err(StoreError::Draining)));
+    }
+
+    #[test]
+    fn a_closed_queue_refuses_and_still_gives_what_waits() {
+        let intake = intake(8);
+        let _waiting = submit(&intake, vec![draw("A")]);
+        intake.close();
+        let (_, poll) = submit(&intake, vec![draw("A")]);
+        assert!(matches!(poll, Poll::Ready(answers) if matches!(answers[0], Err(StoreError::Draining))));
+        assert_eq!(taken(&intake).len(), 1);
+    }
+
+    #[test]
+    fn the_pump_is_woken_by_the_first_command_only() {
+        let woken = Arc::new(AtomicU8::new(0));
+        let count = Arc::clone(&woken);
+        let intake = Intake::with_capacity(8, move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        let _first = submit(&intake, vec![draw("A"), draw("B")]);
+        let _second = submit(&intake, vec![draw("A")]);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        let answers = pin!(intake.submit(Vec::new()));
+        assert!(answers.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+}

@@ -213,15 +213,26 @@ impl CounterStore for MemoryStore {
         }
         let mut snapshot = Snapshot::new(self.authority);
         tables.load(&mut snapshot, &batch);
-        let commands: Vec<&Command> = batch.iter().collect();
-        let replies = snapshot.decide(&commands, self.clock.now());
+        let late: Vec<bool> = batch.iter().map(Command::is_late).collect();
+        let commands: Vec<&Command> = batch
+            .iter()
+            .zip(&late)
+            .filter(|(_, late)| !**late)
+            .map(|(command, _)| command)
+            .collect();
+        let mut replies = snapshot.decide(&commands, self.clock.now()).into_iter();
         tables.write(snapshot);
         drop(tables);
         self.committed.notify_waiters();
-        replies
-            .into_iter()
-            .map(|reply| reply.map_err(StoreError::from))
-            .collect()
+        let mut decided = || replies.next().map(|reply| reply.map_err(StoreError::from));
+        let reply = |late| {
+            if late {
+                Some(Err(StoreError::Late))
+            } else {
+                decided()
+            }
+        };
+        late.into_iter().filter_map(reply).collect()
     }
 
     async fn counter(&self, key: &CounterKey) -> Result<Option<CounterState>, StoreError> {

@@ -369,7 +369,7 @@ mod tests {
             r#"{"format":"INV/{fy}/{seq:4}","profile":"in-gst"}"#,
             r#"{"format":"{branch}-{seq:3}","scope":[{"name":"branch","case":"upper","values":["a","b"],"default":"a"}]}"#,
             r#"{"format":"{yy}{mm}-{seq:4!}","reset":"month","mode":"ordered","chronological":true,"max":"5000"}"#,
-            r#"{"format":"{seq}","max":"9223372036854775807","time_zone":"Europe/Berlin","effective_from":"2027-01-01"}"#,
+            r#"{"format":"{seq}","max":"9223372036854775807","time_zone":"Europe/Berlin"}"#,
         ] {
             let definition = check(json, "INV");
             let stored = serde_json::to_string(definition.spec()).unwrap();

@@ -9,7 +9,6 @@ use crate::charset::CharSet;
 use crate::field::FieldDeclaration;
 use crate::period::{FiscalLabel, MonthDay, Reset};
 use crate::template::Repeats;
-use crate::time::Date;
 
 /// The largest integer that every JSON reader keeps exactly: 2^53 - 1.
 pub const LARGEST_EXACT: u64 = (1 << 53) - 1;
@@ -126,9 +125,6 @@ pub struct DefinitionSpec {
     /// The version of the template language that `format` is written in. 1 is the only one.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "integer")]
     pub language: Option<u64>,
-    /// The day from which a changed definition holds, in place of the next new counter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effective_from: Option<Date>,
 }
 
 impl DefinitionSpec {
@@ -179,8 +175,7 @@ impl DefinitionSpec {
             largest_gap,
             warn_at,
             description,
-            language,
-            effective_from
+            language
         );
         changed
     }

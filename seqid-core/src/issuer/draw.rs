@@ -43,7 +43,10 @@ impl Issuer {
                 date,
             };
             let line = match opened.take() {
-                None => self.line(&sequence, asked)?,
+                None => match self.line(&sequence, asked) {
+                    Ok(line) => line,
+                    Err(error) => self.older_line(&sequence, asked).ok_or(error)?,
+                },
                 Some(version) => self.make_line(&sequence, asked, version)?,
             };
             let draw = Draw {

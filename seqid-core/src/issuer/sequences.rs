@@ -194,6 +194,13 @@ impl Issuer {
         self.make_line(sequence, asked, sequence.head().number)
     }
 
+    /// A line by the newest older version that takes what is asked: the counter, or the first use of the key,
+    /// may be as old. The store says so if it is not.
+    pub(super) fn older_line(&self, sequence: &Loaded, asked: Asked<'_>) -> Option<Arc<Line>> {
+        let mut older = sequence.newest_first().skip(1);
+        older.find_map(|version| self.make_line(sequence, asked, version.number).ok())
+    }
+
     /// The line of a draw from a counter that opened with a certain version.
     pub(super) fn make_line(
         &self,

@@ -63,7 +63,7 @@ impl Issuer {
         let mut opened = sequence.head().number;
         for _ in 0..ATTEMPTS {
             let line = Arc::new(self.counter_line(&sequence, counter, opened)?);
-            require_restart_value(&line, target)?;
+            require_reachable(&line, target)?;
             let shift = Shift {
                 line: Arc::clone(&line),
                 target,
@@ -241,13 +241,16 @@ impl Issuer {
     }
 }
 
-fn require_restart_value(line: &Line, target: Target) -> Result<(), Error> {
+fn require_reachable(line: &Line, target: Target) -> Result<(), Error> {
     match target {
         Target::Next { number, .. } if number.get() == 0 && line.definition().start().get() == 1 => {
             Err(Error::Invalid {
                 pointer: "/new_value",
                 reason: InvalidRequest::RestartAtZero,
             })
+        }
+        Target::Beyond(last_used) if last_used > line.max() => {
+            Err(Error::range("/last_used", 0, line.max().get(), last_used.get()))
         }
         _ => Ok(()),
     }
@@ -258,6 +261,8 @@ fn old_next(event: &Event) -> Option<Number> {
     let behind = Number::new(run.last().get().checked_add(run.step)?).ok();
     match event.kind {
         EventKind::Returned => behind,
+        // Its run is what the new generation left out.
+        EventKind::Restarted => None,
         _ => Some(run.first),
     }
 }

@@ -1,7 +1,7 @@
 //! What a batch of commands means: pure, the same for every store.
 //!
 //! A store opens its transaction, makes a [`Snapshot`], asks what the batch [needs](Snapshot::needs), loads it,
-//! lets the snapshot [decide](Snapshot::decide) each command, writes what [changed](Snapshot::changes), commits,
+//! lets the snapshot [decide](Snapshot::decide) each command, writes what [changed](Snapshot::take_changes), commits,
 //! and only then answers. It may do so several times before it commits, with the same snapshot.
 //!
 //! Within a batch each command sees what those before it did. Equal keys are twins: the first draws, the others
