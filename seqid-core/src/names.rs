@@ -206,7 +206,7 @@ text_type!(
 impl Label {
     /// The name of the `n`th request of a process: 16 hex digits of its seed, a hyphen, 8 of `n`.
     #[must_use]
-    pub(crate) fn of_request(seed: Seed, n: u64) -> Self {
+    pub fn of_request(seed: Seed, n: u64) -> Self {
         let mut name = [b'-'; 25];
         hex(seed.0, &mut name[..16]);
         hex(n, &mut name[17..]);

@@ -7,6 +7,7 @@ use crate::command::{Act, Command, Reply, Shift, Target};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::error::{Error, InvalidRequest};
 use crate::event::{Event, EventKind, Keyed, Origin};
+use crate::ledger::Refusal;
 use crate::line::{Line, LineParts};
 use crate::names::{Number, Prefix, Tenant};
 use crate::numbering::{
@@ -72,22 +73,17 @@ impl Issuer {
             let command = Command::new(Act::Shift(shift), Arc::clone(&origin)).with_key(keyed.clone());
             match self.apply(command).await {
                 Ok(Reply::Shifted(shifted)) => {
+                    let status = self
+                        .status_at(&sequence, &line, shifted.next, shifted.generation)
+                        .await?;
                     let old_next_number = Number::new(shifted.old_next).ok();
                     return Ok(Moved {
                         old_next_number,
-                        status: self.status_of(&sequence, &line).await?,
+                        status,
                         replayed: false,
                     });
                 }
-                Ok(Reply::Replayed(event)) => {
-                    let old_next_number = old_next(&event);
-                    let status = self.status_of(&sequence, &line).await?;
-                    return Ok(Moved {
-                        old_next_number,
-                        status,
-                        replayed: true,
-                    });
-                }
+                Ok(Reply::Replayed(event)) => return self.moved_before(&sequence, &event).await,
                 Ok(_) => return Err(StoreError::Unknown(Arc::new(WrongReply)).into()),
                 Err(error) => {
                     let (head, version) = changed(&error).ok_or(error)?;
@@ -104,6 +100,38 @@ impl Issuer {
         let sequence = self.require(&key).await?;
         let line = self.counter_line(&sequence, &counter, sequence.head().number)?;
         self.status_of(&sequence, &line).await
+    }
+
+    /// The answer that was given when the key was used first.
+    async fn moved_before(&self, sequence: &Arc<Loaded>, event: &Event) -> Result<Moved, Error> {
+        let (Some(key), Some(date)) = (event.subject.counter(), event.date) else {
+            return Err(Refusal::KeyMismatch.into());
+        };
+        let line = self.line_of(sequence, event, key.clone(), date)?;
+        let next = next_after(event, line.definition().start());
+        let status = self.status_at(sequence, &line, next, event.generation).await?;
+        Ok(Moved {
+            old_next_number: old_next(event),
+            status,
+            replayed: true,
+        })
+    }
+
+    /// The status of a line's counter as a move left it, whatever was drawn since.
+    async fn status_at(
+        &self,
+        sequence: &Arc<Loaded>,
+        line: &Line,
+        next: u64,
+        generation: u32,
+    ) -> Result<Status, Error> {
+        let state = self.store.counter(line.key()).await?;
+        let state = state.map(|state| CounterState {
+            next,
+            generation,
+            ..state
+        });
+        Ok(status(sequence, line, state.as_ref()))
     }
 
     /// The status of a line's counter, whichever version it opened with.
@@ -264,6 +292,16 @@ fn old_next(event: &Event) -> Option<Number> {
         // Its run is what the new generation left out.
         EventKind::Restarted => None,
         _ => Some(run.first),
+    }
+}
+
+/// What was to be issued next when a move was done.
+fn next_after(event: &Event, start: Number) -> u64 {
+    match (event.kind, event.run) {
+        (EventKind::Returned, Some(run)) => run.first.get(),
+        (_, Some(run)) => run.last().get().saturating_add(run.step).min(CounterState::ENDED),
+        // A new generation that leaves nothing out.
+        (_, None) => start.get(),
     }
 }
 

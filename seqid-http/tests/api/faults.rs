@@ -1,0 +1,206 @@
+//! What callers are told when the issuer fails as no real one can be made to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use seqid_core::numbering::{
+    CounterSelector, DefineRequest, Defined, DrawRequest, Issued, Listing, Moved, Page, ParsedId, Preview,
+    PreviewRequest, ResetRequest, Sequence, Status, SyncRequest,
+};
+use seqid_core::store::StoreError;
+use seqid_core::{Error, Numbering, Prefix, Tenant};
+use seqid_http::{Service, router};
+
+use crate::Api;
+
+#[derive(Debug, Clone)]
+enum Faulty {
+    Hangs,
+    Panics,
+    Fails(Error),
+    /// Refuses draws whose deadline is not so far away.
+    Expects(Duration),
+}
+
+impl Faulty {
+    async fn fail<T>(&self) -> Result<T, Error> {
+        match self {
+            Self::Hangs | Self::Expects(_) => std::future::pending().await,
+            Self::Panics => panic!("a bug"),
+            Self::Fails(error) => Err(error.clone()),
+        }
+    }
+}
+
+#[async_trait]
+impl Numbering for Faulty {
+    async fn draw(&self, request: DrawRequest) -> Result<Issued, Error> {
+        if let Self::Expects(deadline) = self {
+            let left = request.deadline.unwrap() - Instant::now();
+            assert!(left <= *deadline && left > *deadline / 2, "{left:?}");
+            return Err(StoreError::Late.into());
+        }
+        self.fail().await
+    }
+    async fn reset(&self, _: ResetRequest) -> Result<Moved, Error> {
+        self.fail().await
+    }
+    async fn sync(&self, _: SyncRequest) -> Result<Moved, Error> {
+        self.fail().await
+    }
+    async fn status(&self, _: CounterSelector) -> Result<Status, Error> {
+        self.fail().await
+    }
+    async fn preview(&self, _: PreviewRequest) -> Result<Preview, Error> {
+        self.fail().await
+    }
+    async fn parse(&self, _: Tenant, _: Option<Prefix>, _: String) -> Result<ParsedId, Error> {
+        self.fail().await
+    }
+    async fn define(&self, _: DefineRequest) -> Result<Defined, Error> {
+        self.fail().await
+    }
+    async fn sequence(&self, _: Tenant, _: Prefix) -> Result<Sequence, Error> {
+        self.fail().await
+    }
+    async fn sequences(&self, _: Tenant, _: Page) -> Result<Listing<Sequence>, Error> {
+        self.fail().await
+    }
+    async fn counters(&self, _: Tenant, _: Prefix, _: Page) -> Result<Listing<Status>, Error> {
+        self.fail().await
+    }
+}
+
+fn faulty(fault: Faulty) -> Api {
+    Api(router(Service::new(Arc::new(fault))))
+}
+
+fn failing(error: impl Into<Error>) -> Api {
+    faulty(Faulty::Fails(error.into()))
+}
+
+const WRITES: [(&str, &str, &str); 5] = [
+    ("POST", "/api/v1/next", r#"{"prefix":"INV"}"#),
+    ("POST", "/api/v1/batch", r#"{"prefix":"INV","count":2}"#),
+    (
+        "POST",
+        "/api/v1/reset",
+        r#"{"prefix":"INV","new_value":2,"reason":"x"}"#,
+    ),
+    ("POST", "/api/v1/sync", r#"{"prefix":"INV","last_used":2}"#),
+    ("PUT", "/api/v1/sequences/INV", r#"{"format":"INV-{seq}"}"#),
+];
+
+const READS: [(&str, &str, &str); 7] = [
+    ("GET", "/api/v1/status/INV", ""),
+    ("GET", "/api/v1/counters?prefix=INV", ""),
+    ("GET", "/api/v1/sequences", ""),
+    ("GET", "/api/v1/sequences/INV", ""),
+    ("PATCH", "/api/v1/sequences/INV", "{}"),
+    ("POST", "/api/v1/preview", r#"{"prefix":"INV"}"#),
+    ("POST", "/api/v1/parse", r#"{"id":"INV-001"}"#),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_is_of_unknown_outcome_after_the_deadline_and_a_second() {
+    for (method, path, body) in WRITES {
+        let started = tokio::time::Instant::now();
+        let answer = faulty(Faulty::Hangs)
+            .call(method, path, &[crate::JSON], body)
+            .await;
+        let problem = answer.problem(504, "outcome-unknown");
+        assert_eq!([&problem["outcome"], &problem["retry"]], ["unknown", "same_key"]);
+        let waited = started.elapsed();
+        assert!(
+            waited >= Duration::from_secs(11) && waited < Duration::from_secs(12),
+            "{path}: {waited:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_had_no_effect() {
+    for (method, path, body) in READS {
+        let answer = faulty(Faulty::Hangs)
+            .call(method, path, &[crate::JSON], body)
+            .await;
+        assert_eq!(
+            answer.problem(503, "store-unavailable")["outcome"],
+            "not_issued",
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_fault_whose_outcome_is_unknown() {
+    for (method, path, body) in WRITES {
+        let answer = faulty(Faulty::Panics)
+            .call(method, path, &[crate::JSON], body)
+            .await;
+        assert_eq!(answer.problem(500, "internal")["outcome"], "unknown");
+        assert!(!answer.text().contains("a bug"));
+    }
+}
+
+#[tokio::test]
+async fn a_draw_carries_the_deadline_of_the_service() {
+    let deadline = Duration::from_secs(60);
+    let service = Service::new(Arc::new(Faulty::Expects(deadline))).deadline(deadline);
+    let answer = Api(router(service))
+        .post("/api/v1/next", r#"{"prefix":"INV"}"#)
+        .await;
+    answer.problem(503, "deadline-before-sealing");
+}
+
+#[tokio::test]
+async fn a_store_error_says_what_to_do_next() {
+    let cause = || -> seqid_core::store::Cause { Arc::new(std::io::Error::other("secret")) };
+    for (error, status, code, retry) in [
+        (StoreError::Overloaded, 503, "overloaded", "same_request"),
+        (StoreError::Draining, 503, "draining", "same_request"),
+        (
+            StoreError::Unavailable(cause()),
+            503,
+            "store-unavailable",
+            "same_request",
+        ),
+        (StoreError::Full(cause()), 503, "store-full", "no"),
+        (StoreError::Restored(cause()), 503, "restored-store", "no"),
+        (StoreError::Unknown(cause()), 504, "outcome-unknown", "same_key"),
+        (StoreError::Corrupt(cause()), 500, "internal", "same_key"),
+    ] {
+        let answer = failing(error).post("/api/v1/next", r#"{"prefix":"INV"}"#).await;
+        assert_eq!(answer.problem(status, code)["retry"], retry);
+        assert_eq!(
+            !answer.header("retry-after").is_empty(),
+            retry == "same_request",
+            "{code}"
+        );
+        assert!(!answer.text().contains("secret"), "{code}");
+    }
+}
+
+/// A body that never comes.
+fn stalled() -> axum::body::Body {
+    struct Stalled;
+    impl http_body::Body for Stalled {
+        type Data = axum::body::Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+    axum::body::Body::new(Stalled)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_refused_at_the_deadline() {
+    let request = axum::http::Request::post("/api/v1/next").header("content-type", "application/json");
+    let answer = crate::api().send(request.body(stalled()).unwrap()).await;
+    answer.problem(400, "malformed-body");
+}
