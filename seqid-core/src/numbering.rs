@@ -147,7 +147,6 @@ impl DrawRequest {
 
 /// Numbers that were issued.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Issued {
     /// The sequence.
     pub prefix: Prefix,
@@ -318,7 +317,6 @@ impl SyncRequest {
 
 /// Where a counter was moved.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Moved {
     /// What would have been issued next before; `None` when the counter had ended.
     pub old_next_number: Option<Number>,
@@ -330,7 +328,6 @@ pub struct Moved {
 
 /// Where a counter stands.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Status {
     /// The sequence.
     pub prefix: Prefix,
@@ -404,7 +401,6 @@ impl PreviewRequest {
 
 /// What an id would look like.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Preview {
     /// The sequence.
     pub prefix: Prefix,
@@ -424,7 +420,6 @@ pub struct Preview {
 
 /// What an id says.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct ParsedId {
     /// The sequence that it belongs to.
     pub prefix: Prefix,
@@ -477,7 +472,6 @@ impl DefineRequest {
 
 /// A definition after [`Numbering::define`].
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Defined {
     /// The sequence as it is now, or would be.
     pub sequence: Sequence,
@@ -491,7 +485,6 @@ pub struct Defined {
 
 /// A sequence with its newest definition.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Sequence {
     /// The name.
     pub prefix: Prefix,

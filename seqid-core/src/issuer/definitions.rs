@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Issuer;
@@ -7,6 +8,7 @@ use crate::command::{Act, Command, Define, Expected, Reply};
 use crate::counter::SequenceKey;
 use crate::definition::{Definition, DefinitionSpec};
 use crate::error::Error;
+use crate::field::FieldDeclaration;
 use crate::names::{Prefix, Tenant};
 use crate::numbering::{DefineRequest, Defined, Listing, Page, Sequence};
 use crate::refusal::{DefinitionRefused, Refusal as DefinitionRefusal, RefusalCode};
@@ -18,7 +20,7 @@ use crate::time::Timestamp;
 const PAGE: usize = 200;
 
 /// Members that say what a counter's numbers mean: they hold for ever once a counter has opened.
-const FOR_EVER: [&str; 3] = ["scope", "reset", "fiscal_year_start"];
+const FOR_EVER: [&str; 2] = ["reset", "fiscal_year_start"];
 
 impl Issuer {
     pub(super) async fn define_sequence(&self, request: DefineRequest) -> Result<Defined, Error> {
@@ -27,13 +29,16 @@ impl Issuer {
         self.require_mode(definition.mode())?;
         let existing = self.store.sequence(&key).await?;
         let remarks = self.remarks(&key, &definition).await?;
-        if request.dry_run {
-            return self.would_define(&key, definition, existing.as_ref(), remarks);
-        }
         let objections = match &existing {
             Some(record) => self.objections(record, &definition)?,
             None => Vec::new(),
         };
+        if request.dry_run {
+            if !objections.is_empty() && !self.store.counters(&key, 0, 1).await?.is_empty() {
+                return Err(DefinitionRefused::from(objections).into());
+            }
+            return Ok(self.would_define(&key, definition, existing.as_ref(), remarks));
+        }
         let define = Define {
             sequence: key.clone(),
             definition,
@@ -67,21 +72,15 @@ impl Issuer {
         definition: Definition,
         existing: Option<&SequenceRecord>,
         remarks: Vec<String>,
-    ) -> Result<Defined, Error> {
+    ) -> Defined {
         let version = existing.map_or(0, SequenceRecord::head) + 1;
-        if let Some(record) = existing {
-            let objections = self.objections(record, &definition)?;
-            if !objections.is_empty() {
-                return Err(DefinitionRefused::from(objections).into());
-            }
-        }
         let sequence = self.described(key, version, definition);
-        Ok(Defined {
+        Defined {
             sequence,
             created: existing.is_none(),
             saved: false,
             remarks,
-        })
+        }
     }
 
     /// What stands against a change once a counter of the sequence has opened.
@@ -91,10 +90,14 @@ impl Issuer {
         definition: &Definition,
     ) -> Result<Vec<DefinitionRefusal>, Error> {
         let loaded = Loaded::new(record, self)?;
-        let changed = definition.spec().changes(loaded.head().definition.spec());
+        let before = &loaded.head().definition;
+        let mut changed = definition.spec().changes(before.spec());
+        changed.retain(|member| FOR_EVER.contains(member));
+        if names(definition.scope()) != names(before.scope()) {
+            changed.push("scope");
+        }
         let mut objections: Vec<DefinitionRefusal> = changed
             .iter()
-            .filter(|member| FOR_EVER.contains(member))
             .map(|member| {
                 let detail = format!("{member} cannot change after the first number of the sequence");
                 DefinitionRefusal::new(RefusalCode::InvalidValue, format!("/{member}"), detail)
@@ -199,6 +202,13 @@ impl Issuer {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+fn names(declarations: &[FieldDeclaration]) -> BTreeSet<&str> {
+    declarations
+        .iter()
+        .map(|declaration| declaration.name.as_str())
+        .collect()
 }
 
 /// An id that two versions of one sequence could give to two counters.

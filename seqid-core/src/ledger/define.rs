@@ -63,7 +63,10 @@ impl Snapshot {
     }
 
     fn permit_new(&mut self, define: &Define) -> Result<(), Refusal> {
-        let count = self.tenants.entry(define.sequence.tenant.clone()).or_default();
+        let Some(count) = self.tenants.get_mut(&define.sequence.tenant) else {
+            // Counted only for the sake of implicit definitions: when one comes, it is loaded.
+            return Ok(());
+        };
         match define.implicit {
             None => count.written += 1,
             Some(Implicit::UntilFirstDefinition) if count.written > 0 => return Err(Refusal::ImplicitEnded),
