@@ -1,0 +1,209 @@
+//! What was answered is still there after the store ended, whether it was closed or not.
+
+use super::super::backend::{Backend, End};
+use super::super::commands::{CommandExt, draw, reset, restart, sync};
+use super::super::sequence::{Sequence, by_branch, by_year, format};
+use super::chain::{live, verify};
+
+use seqid_core::{DefinitionSpec, Tenant};
+
+const ENDS: [End; 2] = [End::Closed, End::Crashed];
+
+pub async fn durability_is_claimed(backend: Backend) {
+    assert!(backend.ledger.capabilities().durable);
+}
+
+pub async fn numbers_go_on_where_they_ended(mut backend: Backend) {
+    let line = backend.sequence("INV").await.line();
+    let mut numbers = 1_u64..;
+    for end in [ENDS, ENDS, ENDS].concat() {
+        for number in numbers.by_ref().take(2) {
+            assert_eq!(backend.tell_one(draw(&line, 1)).await, number.to_string());
+        }
+        backend = backend.end(end).await;
+    }
+}
+
+pub async fn the_last_draw_before_a_crash_is_kept(mut backend: Backend) {
+    let line = backend.sequence("INV").await.line();
+    for number in 1..=5_u64 {
+        let command = || draw(&line, 1).under(&format!("call {number}"));
+        assert_eq!(backend.tell_one(command()).await, number.to_string());
+        backend = backend.end(End::Crashed).await;
+        assert_eq!(backend.tell_one(command()).await, format!("again {number}"));
+    }
+}
+
+pub async fn the_last_definition_before_a_crash_is_kept(backend: Backend) {
+    let first = backend.sequence("INV").await;
+    let second = first.changed(format("INV/{seq}"));
+    backend.define(&second).await;
+    let backend = backend.end(End::Crashed).await;
+    assert_eq!(backend.tell_one(draw(&second.line(), 1)).await, "1");
+    let backend = backend.end(End::Crashed).await;
+    assert_eq!(
+        backend.tell_one(draw(&first.line(), 1)).await,
+        "changed to v2, opened with v2"
+    );
+}
+
+pub async fn events_are_kept_and_their_chains_go_on(mut backend: Backend) {
+    let [years, _] = live(&backend).await;
+    for end in ENDS {
+        let before = backend.events().await;
+        backend = backend.end(end).await;
+        let after = backend.events().await;
+        assert_eq!(after, before);
+        backend
+            .tell([
+                draw(&years.on("2026-05-01"), 1),
+                sync(&years.on("2027-05-01"), 500),
+            ])
+            .await;
+        verify(&backend.events().await);
+        assert!(backend.events().await.len() > after.len());
+    }
+}
+
+pub async fn states_and_listings_are_kept(mut backend: Backend) {
+    let [years, plain] = live(&backend).await;
+    for end in ENDS {
+        let sequences = backend
+            .ledger
+            .sequences(&Tenant::default(), None, 10)
+            .await
+            .expect("a list");
+        let counters = backend.ledger.counters(years.key(), 0, 10).await.expect("a list");
+        let state = backend.state(&plain.line()).await;
+        backend = backend.end(end).await;
+        assert_eq!(
+            backend
+                .ledger
+                .sequences(&Tenant::default(), None, 10)
+                .await
+                .expect("a list"),
+            sequences
+        );
+        assert_eq!(
+            backend.ledger.counters(years.key(), 0, 10).await.expect("a list"),
+            counters
+        );
+        assert_eq!(backend.state(&plain.line()).await, state);
+    }
+}
+
+pub async fn keys_are_kept(mut backend: Backend) {
+    let sequence = Sequence::new("INV", by_year());
+    backend.define(&sequence).await;
+    let [old, new] = [sequence.on("2026-05-01"), sequence.on("2027-05-01")];
+    let batch: Vec<_> = (1..=300)
+        .map(|at| draw(&old, 1).under(&format!("key {at}")))
+        .collect();
+    backend.tell(batch.clone()).await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        let expected: Vec<String> = (1..=300).map(|number| format!("again {number}")).collect();
+        assert_eq!(backend.tell(batch.clone()).await, expected);
+        assert_eq!(backend.tell_one(draw(&new, 1).under("key 7")).await, "again 7");
+        assert_eq!(
+            backend.tell_one(draw(&old, 2).under("key 7")).await,
+            "key mismatch"
+        );
+    }
+}
+
+pub async fn generations_are_kept(mut backend: Backend) {
+    let line = backend.sequence("INV").await.line();
+    backend
+        .tell([draw(&line, 5), restart(&line, 1), draw(&line, 2)])
+        .await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        assert_eq!(backend.tell_one(reset(&line, 2)).await, "would repeat up to 2");
+    }
+    assert_eq!(backend.tell_one(draw(&line, 1)).await, "3 g2");
+}
+
+pub async fn names_are_kept_with_their_case(mut backend: Backend) {
+    let sequence = Sequence::new("Inv", by_branch());
+    backend.define(&sequence).await;
+    backend.tell_one(draw(&sequence.of_branch("Jkt"), 1)).await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        assert_eq!(
+            backend.tell_one(Sequence::plain("INV").define()).await,
+            "case variant of Inv"
+        );
+        let variant = draw(&sequence.of_branch("JKT"), 1);
+        assert_eq!(backend.tell_one(variant).await, "case variant of branch=Jkt");
+    }
+}
+
+pub async fn last_dates_are_kept(mut backend: Backend) {
+    let spec = DefinitionSpec {
+        chronological: Some(true),
+        ..format("{seq}")
+    };
+    let sequence = Sequence::new("INV", spec);
+    backend.define(&sequence).await;
+    backend.tell_one(draw(&sequence.on("2026-03-05"), 1)).await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        assert_eq!(
+            backend.tell_one(draw(&sequence.on("2026-03-04"), 1)).await,
+            "before 2026-03-05"
+        );
+    }
+}
+
+pub async fn the_end_of_a_counter_is_kept(mut backend: Backend) {
+    let sequence = Sequence::new(
+        "INV",
+        DefinitionSpec {
+            max: Some(3),
+            ..format("{seq}")
+        },
+    );
+    backend.define(&sequence).await;
+    let line = sequence.line();
+    backend.tell_one(draw(&line, 3)).await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        assert_eq!(backend.tell_one(draw(&line, 1)).await, "exhausted at 3");
+    }
+}
+
+pub async fn a_refused_command_leaves_nothing_behind(mut backend: Backend) {
+    let sequence = Sequence::new(
+        "INV",
+        DefinitionSpec {
+            max: Some(3),
+            ..format("{seq}")
+        },
+    );
+    backend.define(&sequence).await;
+    let line = sequence.line();
+    for end in ENDS {
+        assert_eq!(backend.tell_one(draw(&line, 4).under("k")).await, "3 left");
+        backend = backend.end(end).await;
+        assert_eq!(backend.ledger.counter(line.key()).await.expect("a state"), None);
+        assert_eq!(backend.events().await.len(), 1);
+    }
+}
+
+pub async fn acknowledged_events_are_not_taken_again(mut backend: Backend) {
+    live(&backend).await;
+    let all = backend.events().await;
+    for (at, end) in ENDS.into_iter().enumerate() {
+        let acknowledged = 2 * at + 2;
+        let position = all[acknowledged - 1].position;
+        backend
+            .events_source()
+            .acknowledge(position)
+            .await
+            .expect("it is acknowledged");
+        backend = backend.end(end).await;
+        let taken = backend.events_source().take(100).await.expect("events");
+        assert_eq!(taken, all[acknowledged..]);
+    }
+}

@@ -1,0 +1,189 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use seqid_core::IdempotencyKey;
+use seqid_core::Number;
+use seqid_core::command::{Act, Command, Defined, Draw, Granted, Reply, Shift, Shifted, Target};
+use seqid_core::counter::Run;
+use seqid_core::event::{Fingerprint, Keyed, Origin};
+use seqid_core::ledger::Refusal;
+use seqid_core::line::Line;
+use seqid_core::store::StoreError;
+
+/// What can be applied.
+pub(super) trait Batch {
+    fn commands(self) -> Vec<Command>;
+}
+
+impl<const N: usize> Batch for [Command; N] {
+    fn commands(self) -> Vec<Command> {
+        self.into()
+    }
+}
+
+impl Batch for Vec<Command> {
+    fn commands(self) -> Vec<Command> {
+        self
+    }
+}
+
+/// Gives out the next numbers of a line.
+pub(super) fn draw(line: &Arc<Line>, count: u32) -> Command {
+    command(Act::Draw(Draw {
+        line: Arc::clone(line),
+        count,
+        reference: None,
+        relates_to: None,
+    }))
+}
+
+/// Makes `next` the next number of a line.
+pub(super) fn reset(line: &Arc<Line>, next: u64) -> Command {
+    shift(
+        line,
+        Target::Next {
+            number: number(next),
+            repeats_accepted: false,
+        },
+    )
+}
+
+/// Makes `next` the next number of a line, even if it was given out before.
+pub(super) fn restart(line: &Arc<Line>, next: u64) -> Command {
+    shift(
+        line,
+        Target::Next {
+            number: number(next),
+            repeats_accepted: true,
+        },
+    )
+}
+
+/// Takes the numbers up to `last_used` as given out by another system.
+pub(super) fn sync(line: &Arc<Line>, last_used: u64) -> Command {
+    shift(line, Target::Beyond(number(last_used)))
+}
+
+fn shift(line: &Arc<Line>, target: Target) -> Command {
+    command(Act::Shift(Shift {
+        line: Arc::clone(line),
+        target,
+        reason: None,
+    }))
+}
+
+fn command(act: Act) -> Command {
+    Command::new(act, Arc::new(Origin::default()))
+}
+
+pub(super) fn number(value: u64) -> Number {
+    Number::new(value).expect("a number")
+}
+
+/// What cases do to a command.
+pub(super) trait CommandExt {
+    /// Under an idempotency key, with the digest of what is asked.
+    fn under(self, key: &str) -> Command;
+
+    /// Too late to be sealed.
+    fn late(self) -> Command;
+}
+
+impl CommandExt for Command {
+    fn under(self, key: &str) -> Command {
+        let fingerprint = fingerprint(&self.act);
+        let key = IdempotencyKey::new(key).expect("a key");
+        self.with_key(Some(Keyed { key, fingerprint }))
+    }
+
+    fn late(self) -> Command {
+        self.with_deadline(Some(Instant::now()))
+    }
+}
+
+/// Equal for commands that ask the same, whatever date and version their lines have.
+fn fingerprint(act: &Act) -> Fingerprint {
+    let (kind, value) = match act {
+        Act::Draw(draw) => (1, u64::from(draw.count)),
+        Act::Shift(Shift {
+            target: Target::Next { number, .. },
+            ..
+        }) => (2, number.get()),
+        Act::Shift(Shift {
+            target: Target::Beyond(number),
+            ..
+        }) => (3, number.get()),
+        _ => (4, 0),
+    };
+    let mut digest = [0; 16];
+    digest[0] = kind;
+    digest[8..].copy_from_slice(&value.to_be_bytes());
+    Fingerprint(digest)
+}
+
+/// A reply in a word or two: `7` or `7..9` for numbers, `7 g2` for those of generation 2, `again 7` for a
+/// replay, `5 -> 9` for a move, `v2 saved` or `v2 kept` for a definition, and the name of a refusal with what
+/// it says.
+pub(super) fn told(reply: &Result<Reply, StoreError>) -> String {
+    match reply {
+        Ok(Reply::Granted(Granted { run, generation, .. })) => numbers(run, *generation),
+        Ok(Reply::Replayed(event)) => match &event.run {
+            Some(run) => format!("again {}", numbers(run, event.generation)),
+            None => "again".into(),
+        },
+        Ok(Reply::Shifted(Shifted {
+            old_next,
+            next,
+            generation,
+            ..
+        })) => {
+            format!("{old_next} -> {next}{}", of_generation(*generation))
+        }
+        Ok(Reply::Defined(Defined { version, saved: true })) => format!("v{version} saved"),
+        Ok(Reply::Defined(Defined {
+            version,
+            saved: false,
+        })) => format!("v{version} kept"),
+        Ok(other) => format!("{other:?}"),
+        Err(StoreError::Refused(refusal)) => refused(refusal),
+        Err(StoreError::Late) => "late".into(),
+        Err(StoreError::Draining) => "draining".into(),
+        Err(other) => format!("{other:?}"),
+    }
+}
+
+fn numbers(run: &Run, generation: u32) -> String {
+    let generation = of_generation(generation);
+    match run.count {
+        1 => format!("{}{generation}", run.first),
+        _ => format!("{}..{}{generation}", run.first, run.last()),
+    }
+}
+
+fn of_generation(generation: u32) -> String {
+    if generation == 1 {
+        String::new()
+    } else {
+        format!(" g{generation}")
+    }
+}
+
+fn refused(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Exhausted { max } => format!("exhausted at {max}"),
+        Refusal::DoesNotFit { remaining, .. } => format!("{remaining} left"),
+        Refusal::DefinitionChanged { head, opened } => format!("changed to v{head}, opened with v{opened}"),
+        Refusal::DateBeforeLast { last } => format!("before {last}"),
+        Refusal::KeyMismatch => "key mismatch".into(),
+        Refusal::CaseVariant { existing } => format!("case variant of {existing}"),
+        Refusal::NotDefined => "not defined".into(),
+        Refusal::WouldRepeat { last } => format!("would repeat up to {last}"),
+        Refusal::NotAMember { number, .. } => format!("{number} is no member"),
+        Refusal::VersionMismatch { head } => format!("version is {head}"),
+        Refusal::VersionRequired { head } => format!("version {head} required"),
+        Refusal::DefinitionRefused(_) => "definition refused".into(),
+        Refusal::ImplicitEnded => "implicit ended".into(),
+        Refusal::TooManyImplicit { limit } => format!("more than {limit} implicit"),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,439 @@
+//! The conformance suite: what every store, and everything that hands out numbers, must do.
+//!
+//! A backend hooks in with a function that makes one, and a macro that makes one `#[test]` of each case:
+//!
+//! | macro | the function makes a | for |
+//! |---|---|---|
+//! | [`ledger_suite!`](crate::ledger_suite) | [`Backend`] | every [`Ledger`](seqid_core::Ledger) |
+//! | [`outbox_suite!`](crate::outbox_suite) | [`Backend`] with a source | those that are an [`EventSource`](seqid_core::store::EventSource) |
+//! | [`durable_suite!`](crate::durable_suite) | [`Backend`] that can be reopened | those that claim to be durable |
+//! | [`numbering_suite!`](crate::numbering_suite) | [`Desk`] | every [`Numbering`](seqid_core::Numbering): an issuer, or a client of a service |
+//!
+//! The function is given the clock that the backend must use. It may be `async`. Each case has a backend and a
+//! tokio runtime of its own.
+//!
+//! The same cases are in [`ledger_cases`], [`outbox_cases`], [`durable_cases`] and [`numbering_cases`], to be
+//! run by a program.
+
+mod backend;
+mod commands;
+mod desk;
+mod sequence;
+
+// The name of a case states its rule.
+#[allow(missing_docs, reason = "the names of the cases say what they are about")]
+mod cases {
+    pub mod batches;
+    pub mod cancelling;
+    pub mod chain;
+    pub mod chronology;
+    pub mod claims;
+    pub mod concurrency;
+    pub mod counting;
+    pub mod definitions;
+    pub mod draws;
+    pub mod durability;
+    pub mod events;
+    pub mod inquiries;
+    pub mod keys;
+    pub mod moves;
+    pub mod names;
+    pub mod outbox;
+    pub mod periods;
+    pub mod replays;
+    pub mod sequences;
+    pub mod shifts;
+    pub mod tenants;
+}
+
+use std::any::Any;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seqid_core::clock::ManualClock;
+
+pub use backend::{Backend, End};
+#[doc(hidden)]
+pub use cases::*;
+pub use desk::Desk;
+
+/// A case that does not come back after this long never will.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The time at which every case begins: a Saturday.
+const BEGIN: &str = "2026-03-07T10:00:00Z";
+
+/// One rule of the suite, as it is tried on a `T`.
+pub struct Case<T> {
+    /// Its property and its rule: `keys::twins_in_a_batch_draw_once`.
+    pub name: &'static str,
+    #[doc(hidden)]
+    pub run: fn(T) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl<T> Case<T> {
+    /// Runs the case.
+    ///
+    /// # Errors
+    /// What the case found wrong.
+    pub fn check<R: IntoFuture<Output = T>>(
+        &self,
+        factory: impl FnOnce(Arc<ManualClock>) -> R,
+    ) -> Result<(), String> {
+        catch_unwind(AssertUnwindSafe(|| run(self.run, factory))).map_err(|panic| said(&*panic))
+    }
+}
+
+impl<T> Clone for Case<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Case<T> {}
+
+impl<T> fmt::Debug for Case<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Case").field(&self.name).finish()
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_default()
+}
+
+/// Runs a case on what `factory` makes, in a runtime of its own.
+///
+/// # Panics
+/// When the case finds something wrong, or does not come back.
+pub fn run<T, R, C>(case: impl FnOnce(T) -> C, factory: impl FnOnce(Arc<ManualClock>) -> R)
+where
+    R: IntoFuture<Output = T>,
+    C: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime can be started");
+    let clock = Arc::new(ManualClock::new(BEGIN.parse().expect("an instant")));
+    runtime.block_on(async {
+        let rule = async { case(factory(clock).await).await };
+        if tokio::time::timeout(PATIENCE, rule).await.is_err() {
+            panic!("the case did not come back");
+        }
+    });
+}
+
+/// Makes the list of the cases of a suite, and the macro that makes tests of them.
+macro_rules! suite {
+    (
+        $d:tt $(#[$meta:meta])* $suite:ident as $name:ident, $cases:ident on $context:ty:
+        $($property:ident { $($case:ident)* })*
+    ) => {
+        /// The cases of the suite.
+        #[must_use]
+        pub fn $cases() -> &'static [Case<$context>] {
+            &[$($(Case {
+                name: concat!(stringify!($property), "::", stringify!($case)),
+                run: |context| Box::pin(cases::$property::$case(context)),
+            },)*)*]
+        }
+
+        $(#[$meta])*
+        #[macro_export]
+        macro_rules! $suite {
+            ($d factory:expr) => {
+                mod $name {
+                    #[allow(unused_imports, reason = "the factory may be a path, or a closure that needs none")]
+                    use super::*;
+                    $(mod $property {
+                        #[allow(unused_imports, reason = "as above")]
+                        use super::*;
+                        $(#[test]
+                        fn $case() {
+                            $d crate::suite::run($d crate::suite::$property::$case, $d factory);
+                        })*
+                    })*
+                }
+            };
+        }
+    };
+}
+
+suite! { $
+    /// Makes one test of each case that every ledger must pass, in a module `ledger`.
+    ///
+    /// Takes a function, or an async one, from the clock that the store must read to a
+    /// [`Backend`](crate::suite::Backend).
+    ledger_suite as ledger, ledger_cases on Backend:
+    batches {
+        replies_stand_in_the_order_of_the_commands
+        an_empty_batch_has_no_replies
+        a_refused_draw_takes_nothing_from_the_next
+        a_refused_command_leaves_its_neighbours_alone
+        each_command_sees_what_those_before_it_did
+        a_definition_and_its_first_draw_fit_into_one_batch
+        acts_of_every_kind_fit_into_one_batch
+        a_batch_may_be_as_large_as_is_claimed
+    }
+    draws {
+        numbers_begin_at_1_and_follow_one_another
+        a_counter_may_start_at_0
+        a_counter_may_take_larger_steps
+        the_last_number_is_given_out_and_none_after_it
+        a_batch_that_just_fits_is_given_out
+        numbers_go_up_to_2_to_the_63_minus_1
+        large_steps_do_not_overflow
+        a_refused_draw_leaves_no_trace
+        a_grant_tells_its_place_in_the_chain_and_its_time
+        each_scope_has_a_counter_of_its_own
+        each_period_has_a_counter_of_its_own
+        the_state_says_what_is_next_and_what_was_last
+    }
+    keys {
+        a_repeated_key_is_answered_with_the_first_grant
+        a_replay_leaves_no_event
+        twins_in_a_batch_draw_once
+        another_request_under_a_used_key_is_refused
+        another_request_under_a_key_of_the_batch_is_refused
+        a_key_is_found_in_another_period
+        twins_of_two_periods_draw_once
+        a_key_is_found_after_the_definition_changed
+        a_key_is_found_in_another_scope
+        a_key_belongs_to_its_sequence
+        keys_differ_by_letter_case_and_by_blanks
+        a_refused_draw_leaves_its_key_free
+        a_move_under_a_key_is_done_once
+        old_keys_are_found_among_many
+        the_longest_key_is_kept_whole
+    }
+    names {
+        a_prefix_in_other_case_is_refused
+        a_prefix_in_other_case_is_refused_within_one_batch
+        a_sequence_is_not_found_by_another_case
+        a_scope_in_other_case_is_refused
+        a_scope_in_other_case_is_refused_within_one_batch
+        a_scope_in_other_case_is_refused_in_another_period
+        case_variants_of_two_sequences_are_independent
+        case_variants_of_two_tenants_are_independent
+    }
+    tenants {
+        a_sequence_of_one_tenant_is_not_defined_for_another
+        numbers_of_two_tenants_are_independent
+        keys_of_two_tenants_are_independent
+        versions_of_two_tenants_are_independent
+        a_tenant_lists_its_own_sequences_and_counters
+    }
+    definitions {
+        an_undefined_sequence_gives_nothing
+        an_equal_definition_is_kept
+        a_change_names_the_version_that_it_replaces
+        a_version_of_an_undefined_sequence_cannot_be_replaced
+        two_changes_of_one_version_do_not_both_hold
+        an_earlier_definition_may_come_back_as_a_new_version
+        all_versions_are_kept_as_they_were_saved
+        a_draw_by_an_older_version_is_sent_back
+        a_counter_keeps_the_version_that_it_opened_with
+        a_larger_max_holds_at_once
+        objections_hold_once_a_counter_has_opened
+        an_implicit_definition_says_so
+        implicit_definitions_may_end_with_the_first_written_one
+        a_tenant_has_1000_implicit_definitions_at_most
+        sequences_are_listed_by_prefix_in_pages
+    }
+    shifts {
+        a_forward_reset_skips_numbers
+        a_reset_opens_a_counter
+        a_reset_to_where_the_counter_stands_changes_nothing
+        a_backward_reset_over_numbers_that_nobody_was_offered_gives_them_back
+        a_backward_reset_over_issued_numbers_is_refused
+        numbers_repeat_only_in_a_new_generation
+        accepting_repeats_raises_no_generation_where_nothing_repeats
+        an_ended_counter_can_be_restarted
+        a_reset_goes_to_members_of_the_line_alone
+        a_sync_takes_every_number_up_to_the_last_used
+        a_repeated_sync_changes_nothing
+        a_sync_below_the_start_does_not_open_a_counter
+        a_sync_between_members_goes_to_the_next_one
+        a_sync_may_end_a_counter
+        synced_numbers_are_not_given_back
+        the_reason_is_kept
+    }
+    chronology {
+        an_earlier_date_than_the_last_is_refused
+        draws_of_a_batch_are_taken_in_the_order_of_their_dates
+        twins_of_a_batch_draw_once_in_any_order_of_dates
+        a_refused_draw_leaves_the_last_date
+        a_replay_needs_no_later_date
+        counters_have_last_dates_of_their_own
+        other_sequences_take_any_date
+    }
+    chain {
+        each_event_links_to_the_one_before_it
+        a_counter_knows_the_head_of_its_chain
+        a_batch_of_many_draws_is_chained_draw_by_draw
+        each_event_has_an_id_of_its_own
+        all_events_name_the_same_store
+    }
+    events {
+        an_event_keeps_all_that_a_draw_says
+        a_replay_gives_back_the_event_as_it_was_recorded
+        an_event_of_a_definition_holds_the_definition
+        ids_are_those_of_the_version_that_the_counter_opened_with
+        a_period_is_kept_with_its_days
+        events_are_read_in_the_order_in_which_they_happened
+        events_are_read_in_pages
+        counters_are_listed_in_the_order_in_which_they_opened
+    }
+    claims {
+        capabilities_do_not_change
+        a_mode_is_served_if_it_is_claimed_and_refused_if_not
+        a_store_that_claims_to_be_durable_can_be_reopened
+    }
+    cancelling {
+        a_command_past_its_deadline_does_nothing
+        a_late_command_leaves_its_key_free
+        a_command_before_its_deadline_is_carried_out
+        a_future_that_was_never_polled_draws_nothing
+        a_dropped_future_draws_the_whole_batch_or_nothing
+        nothing_is_carried_out_after_closing
+        closing_twice_is_closing_once
+        what_is_in_flight_when_the_store_closes_is_answered
+    }
+    concurrency {
+        concurrent_draws_never_share_a_number
+        concurrent_batches_are_whole
+        concurrent_twins_draw_once
+        every_fault_of_callers_at_once_leaves_the_audit_whole
+        concurrent_definitions_save_one_of_each_version
+    }
+}
+
+suite! { $
+    /// Makes one test of each case about delivering events, in a module `outbox`.
+    ///
+    /// Takes what [`ledger_suite!`](crate::ledger_suite) takes; the backend must have a source.
+    outbox_suite as outbox, outbox_cases on Backend:
+    outbox {
+        events_are_taken_in_order_and_whole
+        events_that_were_not_acknowledged_are_taken_again
+        every_event_is_delivered
+        a_part_may_be_acknowledged
+        what_is_acknowledged_stays_so
+        an_acknowledged_event_stays_in_the_audit
+        taking_waits_for_the_next_event
+        a_dropped_take_takes_nothing
+    }
+}
+
+suite! { $
+    /// Makes one test of each case about what outlives the process, in a module `durable`.
+    ///
+    /// Takes what [`ledger_suite!`](crate::ledger_suite) takes; the backend must have a source, and
+    /// say how it is reopened.
+    durable_suite as durable, durable_cases on Backend:
+    durability {
+        durability_is_claimed
+        numbers_go_on_where_they_ended
+        the_last_draw_before_a_crash_is_kept
+        the_last_definition_before_a_crash_is_kept
+        events_are_kept_and_their_chains_go_on
+        states_and_listings_are_kept
+        keys_are_kept
+        generations_are_kept
+        names_are_kept_with_their_case
+        last_dates_are_kept
+        the_end_of_a_counter_is_kept
+        a_refused_command_leaves_nothing_behind
+        acknowledged_events_are_not_taken_again
+    }
+}
+
+suite! { $
+    /// Makes one test of each case that everything that hands out numbers must pass, in a module `numbering`.
+    ///
+    /// Takes a function, or an async one, from the clock to a [`Desk`](crate::suite::Desk).
+    numbering_suite as numbering, numbering_cases on Desk:
+    counting {
+        an_undefined_sequence_is_defined_by_its_first_draw
+        an_answer_says_what_was_issued
+        a_request_without_a_name_gets_one
+        a_batch_has_1_to_10_000_numbers
+        a_batch_that_does_not_fit_draws_nothing
+        the_near_end_is_announced
+        scopes_have_counters_of_their_own
+        values_that_do_not_fit_are_refused
+        values_are_brought_into_their_shape_first
+        prefixes_that_differ_by_case_are_not_two
+        tenants_have_sequences_of_their_own
+        numbers_above_2_to_the_53_are_exact
+        concurrent_callers_get_numbers_of_their_own
+    }
+    replays {
+        a_repeated_request_has_the_same_answer
+        a_replay_has_the_text_of_its_time_after_the_definition_changed
+        a_replay_has_the_number_of_its_day_after_midnight
+        a_replay_has_its_text_although_its_fields_are_gone
+        another_request_under_a_used_key_is_refused
+        a_key_may_be_used_in_two_sequences
+        a_repeated_move_is_done_once
+        concurrent_twins_have_one_answer
+    }
+    sequences {
+        a_new_definition_is_created
+        an_equal_definition_makes_no_version
+        a_change_names_the_version_that_it_replaces
+        a_definition_that_cannot_hold_is_refused_with_every_reason
+        a_dry_run_saves_nothing
+        a_format_holds_from_the_next_counter
+        a_counter_keeps_the_fields_that_it_opened_with
+        what_numbers_mean_cannot_change_after_the_first
+        before_the_first_number_everything_may_change
+        a_format_that_could_repeat_older_ids_is_refused
+        an_implicit_definition_can_be_replaced
+        a_definition_is_shown_as_it_was_saved
+        a_mode_that_the_store_cannot_serve_is_refused
+        sequences_are_listed_in_pages
+    }
+    periods {
+        a_year_begins_by_the_document_date
+        today_is_that_of_the_zone
+        a_clock_that_goes_back_opens_the_old_counter_again
+        a_fiscal_year_begins_on_its_first_day
+        a_leap_day_is_a_day
+        months_and_quarters_begin_on_their_first_day
+        a_week_belongs_to_one_year
+        a_counter_is_named_by_date_or_by_period
+        dates_that_would_print_alike_are_refused
+        a_chronological_sequence_takes_no_earlier_date
+    }
+    inquiries {
+        questions_consume_nothing
+        questions_define_nothing
+        a_status_tells_where_the_counter_stands
+        a_definition_is_previewed_unsaved
+        the_preview_of_an_open_counter_has_the_format_that_it_keeps
+        every_id_is_read_back
+        ids_of_every_version_are_read_back
+        what_is_not_an_id_is_not_recognised
+        an_id_of_two_sequences_is_ambiguous
+        counters_are_listed_with_their_status
+    }
+    moves {
+        a_reset_says_what_is_issued_next
+        zero_is_no_number_of_a_counter_that_starts_at_1
+        a_reset_goes_to_members_alone
+        numbers_repeat_only_if_that_is_accepted
+        a_sync_goes_forward_alone
+        an_ended_counter_has_no_next_number
+        a_move_concerns_one_counter
+        a_move_after_the_definition_changed_keeps_the_format
+    }
+}

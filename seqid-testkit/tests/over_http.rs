@@ -1,0 +1,556 @@
+//! The REST API keeps the promises of the issuer behind it.
+//!
+//! A client that knows nothing but the documents on the wire stands in for the issuer.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use axum::{Router, response::Response};
+use http_body_util::BodyExt;
+use seqid_core::clock::{Clock, ManualClock, Seed};
+use seqid_core::definition::Defaults;
+use seqid_core::error::InvalidRequest;
+use seqid_core::field::{FieldValues, ValueRefused};
+use seqid_core::ledger::Refusal;
+use seqid_core::names::Reason;
+use seqid_core::numbering::{
+    CounterSelector, DefineRequest, Defined, DrawRequest, Issued, Listing, Moved, Page, ParsedId, Preview,
+    PreviewRequest, ResetRequest, Sequence, Status, SyncRequest, Warning, When,
+};
+use seqid_core::period::{Calendar, MonthDay, Period, Reset};
+use seqid_core::refusal::DefinitionRefused;
+use seqid_core::store::StoreError;
+use seqid_core::time::Date;
+use seqid_core::{
+    Code, Definition, DefinitionSpec, Error, IdempotencyKey, Issuer, MemoryStore, Mode, Number, Numbering,
+    Prefix, Tenant,
+};
+use seqid_http::{Service, router};
+use seqid_testkit::suite::Desk;
+use serde_json::{Map, Value, json};
+use tower::ServiceExt;
+
+async fn over_http(clock: Arc<ManualClock>) -> Desk {
+    let store = Arc::new(MemoryStore::new(clock.clone(), Seed(1)));
+    let issuer = Issuer::builder(store.clone())
+        .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+        .build();
+    let router = router(Service::new(Arc::new(issuer)).allow_repeats(true));
+    Desk::new(
+        Client {
+            router,
+            blank: Blank::new().await,
+        },
+        store,
+        clock,
+    )
+}
+
+seqid_testkit::numbering_suite!(over_http);
+
+/// A client of the API.
+#[derive(Debug)]
+struct Client {
+    router: Router,
+    blank: Blank,
+}
+
+/// Answers to be written over member by member: only their own crate can make new ones.
+#[derive(Debug)]
+struct Blank {
+    issued: Issued,
+    moved: Moved,
+    preview: Preview,
+    parsed: ParsedId,
+    defined: Defined,
+}
+
+impl Blank {
+    async fn new() -> Self {
+        let issuer = Issuer::new(Arc::new(MemoryStore::default()));
+        let prefix = Prefix::new("BLANK").unwrap();
+        let (tenant, selector) = (Tenant::default(), CounterSelector::new(prefix.clone()));
+        let spec = DefinitionSpec::of_format("BLANK{seq}");
+        let defined = issuer
+            .define(DefineRequest::new(prefix.clone(), spec))
+            .await
+            .unwrap();
+        let issued = issuer.draw(DrawRequest::new(prefix.clone())).await.unwrap();
+        let reason = Reason::new("blank").unwrap();
+        let moved = issuer
+            .reset(ResetRequest::new(selector, Number::new(7).unwrap(), reason))
+            .await
+            .unwrap();
+        let preview = issuer.preview(PreviewRequest::new(prefix)).await.unwrap();
+        let parsed = issuer.parse(tenant, None, issued.id().to_owned()).await.unwrap();
+        Self {
+            issued,
+            moved,
+            preview,
+            parsed,
+            defined,
+        }
+    }
+}
+
+/// A success: its document, and whether it says that it is a replay.
+struct Answer {
+    document: Value,
+    replayed: bool,
+}
+
+/// A request on its way.
+struct Call {
+    method: Method,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Option<Value>,
+}
+
+impl Call {
+    fn post(path: &str, tenant: &Tenant, body: Value) -> Self {
+        Self {
+            method: Method::POST,
+            path: path.into(),
+            headers: Vec::new(),
+            body: Some(body),
+        }
+        .of(tenant)
+    }
+
+    fn get(path: String, tenant: &Tenant) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            headers: Vec::new(),
+            body: None,
+        }
+        .of(tenant)
+    }
+
+    fn of(self, tenant: &Tenant) -> Self {
+        self.header("seqid-tenant", Some(tenant))
+    }
+
+    fn header(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.headers.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
+    fn under(self, key: Option<IdempotencyKey>) -> Self {
+        self.header("idempotency-key", key)
+    }
+}
+
+impl Client {
+    async fn send(&self, call: Call) -> Result<Answer, Error> {
+        let mut request = Request::builder().method(call.method).uri(call.path);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        let body = match call.body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let response: Response = self
+            .router
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let document: Value = serde_json::from_slice(&body).unwrap();
+        if parts.status.is_success() {
+            let replayed = parts
+                .headers
+                .get("idempotency-replayed")
+                .is_some_and(|value| value == "true");
+            return Ok(Answer { document, replayed });
+        }
+        assert_eq!(document["status"], parts.status.as_u16(), "{document}");
+        Err(problem(&document))
+    }
+}
+
+#[async_trait]
+impl Numbering for Client {
+    async fn draw(&self, request: DrawRequest) -> Result<Issued, Error> {
+        let mut body = json!({
+            "prefix": request.prefix, "date": request.date, "scope": request.scope, "fields": request.fields,
+            "reference": request.reference, "relates_to": request.relates_to, "client_id": request.origin.client,
+        });
+        if let Some(count) = request.count {
+            body["count"] = count.into();
+        }
+        let path = if request.count.is_some() {
+            "/api/v1/batch"
+        } else {
+            "/api/v1/next"
+        };
+        let call = Call::post(path, &request.tenant, body).under(request.key);
+        let Answer { document, replayed } = self
+            .send(call.header("x-request-id", request.origin.request))
+            .await?;
+        let mut issued = self.blank.issued.clone();
+        issued.prefix = parsed(&document["prefix"]);
+        let first = if request.count.is_some() {
+            "first"
+        } else {
+            "number"
+        };
+        issued.ids = match request.count {
+            Some(_) => texts(&document["ids"]),
+            None => vec![text(&document["id"])],
+        };
+        issued.run.first = number(&document[first]);
+        issued.run.step = figure(&document["step"]);
+        issued.run.count = document.get("count").map_or(1, figure);
+        issued.period = period(&document);
+        issued.date = parsed(&document["date"]);
+        issued.scope = scope(&document);
+        issued.generation = small(&document["generation"]);
+        issued.mode = mode(&document);
+        issued.epoch = small(&document["epoch"]);
+        issued.definition_version = small(&document["definition_version"]);
+        issued.reference = optional(&document["reference"]);
+        issued.request_id = optional(&document["request_id"]);
+        issued.issued_at = parsed(&document["issued_at"]);
+        issued.warnings = warnings(&document);
+        issued.replayed = replayed;
+        issued.numbers_as_text = document[first].is_string();
+        Ok(issued)
+    }
+
+    async fn reset(&self, request: ResetRequest) -> Result<Moved, Error> {
+        let mut body = selector(&request.counter);
+        body.insert("new_value".into(), json!(request.next.get()));
+        body.insert("reason".into(), json!(request.reason));
+        if request.repeats_accepted {
+            body.insert("repeats".into(), json!("accepted"));
+        }
+        let call = Call::post("/api/v1/reset", &request.counter.tenant, body.into());
+        self.send(call.under(request.key))
+            .await
+            .map(|answer| self.moved(&answer))
+    }
+
+    async fn sync(&self, request: SyncRequest) -> Result<Moved, Error> {
+        let mut body = selector(&request.counter);
+        body.insert("last_used".into(), json!(request.last_used.get()));
+        body.insert("reason".into(), json!(request.reason));
+        let call = Call::post("/api/v1/sync", &request.counter.tenant, body.into());
+        self.send(call.under(request.key))
+            .await
+            .map(|answer| self.moved(&answer))
+    }
+
+    async fn status(&self, counter: CounterSelector) -> Result<Status, Error> {
+        let mut query: Vec<(String, String)> = counter
+            .scope
+            .iter()
+            .map(|(name, value)| (format!("scope.{name}"), value.clone()))
+            .collect();
+        match &counter.when {
+            When::Today => {}
+            When::On(date) => query.push(("date".into(), date.to_string())),
+            When::In(period) => query.push(("period".into(), period.clone())),
+        }
+        let path = format!("/api/v1/status/{}{}", counter.prefix, encoded(&query));
+        let Answer { document, .. } = self.send(Call::get(path, &counter.tenant)).await?;
+        Ok(self.status_of(&document))
+    }
+
+    async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error> {
+        let body = json!({
+            "prefix": request.prefix, "definition": request.definition, "number": request.number,
+            "date": request.date, "scope": request.scope, "fields": request.fields,
+        });
+        let Answer { document, .. } = self
+            .send(Call::post("/api/v1/preview", &request.tenant, body))
+            .await?;
+        let mut preview = self.blank.preview.clone();
+        preview.prefix = parsed(&document["prefix"]);
+        preview.id = document["id"].as_str().map(str::to_owned);
+        preview.number = optional_number(&document["number"]);
+        preview.period = period(&document);
+        preview.date = parsed(&document["date"]);
+        preview.scope = scope(&document);
+        preview.numbers_as_text = document["number"].is_string();
+        Ok(preview)
+    }
+
+    async fn parse(&self, tenant: Tenant, prefix: Option<Prefix>, id: String) -> Result<ParsedId, Error> {
+        let body = json!({"prefix": prefix, "id": id});
+        let Answer { document, .. } = self.send(Call::post("/api/v1/parse", &tenant, body)).await?;
+        let mut read = self.blank.parsed.clone();
+        read.prefix = parsed(&document["prefix"]);
+        read.number = number(&document["number"]);
+        read.period = (!document["period"].is_null()).then(|| period(&document));
+        read.scope = values(&document["scope"]);
+        read.fields = values(&document["fields"]);
+        read.definition_version = small(&document["definition_version"]);
+        read.numbers_as_text = document["number"].is_string();
+        Ok(read)
+    }
+
+    async fn define(&self, request: DefineRequest) -> Result<Defined, Error> {
+        let query = if request.dry_run { "?dry_run=true" } else { "" };
+        let call = Call {
+            method: Method::PUT,
+            path: format!("/api/v1/sequences/{}{query}", request.prefix),
+            headers: Vec::new(),
+            body: Some(json!(request.definition)),
+        };
+        let version = request.if_version.map(|version| format!("\"{version}\""));
+        let call = call.of(&request.tenant).header("if-match", version);
+        let Answer { document, .. } = self.send(call).await?;
+        let mut defined = self.blank.defined.clone();
+        defined.sequence = self.sequence_of(&request.tenant, &document);
+        defined.created = document["created"] == true;
+        defined.saved = document["saved"] == true;
+        defined.remarks = texts(&document["remarks"]);
+        Ok(defined)
+    }
+
+    async fn sequence(&self, tenant: Tenant, prefix: Prefix) -> Result<Sequence, Error> {
+        let call = Call::get(format!("/api/v1/sequences/{prefix}"), &tenant);
+        let Answer { document, .. } = self.send(call).await?;
+        Ok(self.sequence_of(&tenant, &document))
+    }
+
+    async fn sequences(&self, tenant: Tenant, page: Page) -> Result<Listing<Sequence>, Error> {
+        let path = format!("/api/v1/sequences{}", encoded(&paged(page)));
+        let Answer { document, .. } = self.send(Call::get(path, &tenant)).await?;
+        Ok(listing(&document, |item| self.sequence_of(&tenant, item)))
+    }
+
+    async fn counters(&self, tenant: Tenant, prefix: Prefix, page: Page) -> Result<Listing<Status>, Error> {
+        let mut query = paged(page);
+        query.push(("prefix".into(), prefix.to_string()));
+        let Answer { document, .. } = self
+            .send(Call::get(format!("/api/v1/counters{}", encoded(&query)), &tenant))
+            .await?;
+        Ok(listing(&document, |item| self.status_of(item)))
+    }
+}
+
+/// What documents say.
+impl Client {
+    fn moved(&self, answer: &Answer) -> Moved {
+        let mut moved = self.blank.moved.clone();
+        moved.old_next_number = optional_number(&answer.document["old_next_number"]);
+        moved.status = self.status_of(&answer.document);
+        moved.replayed = answer.replayed;
+        moved
+    }
+
+    fn status_of(&self, document: &Value) -> Status {
+        let mut status = self.blank.moved.status.clone();
+        status.prefix = parsed(&document["prefix"]);
+        status.mode = mode(document);
+        status.period = period(document);
+        status.scope = scope(document);
+        status.opened = document["opened"] == true;
+        status.last_number = optional_number(&document["last_number"]);
+        status.next_number = optional_number(&document["next_number"]);
+        status.next_id = document["next_id"].as_str().map(str::to_owned);
+        status.remaining = figure(&document["remaining"]);
+        status.max = number(&document["max"]);
+        status.generation = small(&document["generation"]);
+        status.epoch = small(&document["epoch"]);
+        status.definition_version = small(&document["definition_version"]);
+        status.events = figure(&document["events"]);
+        status.warnings = warnings(document);
+        status.numbers_as_text = document["max"].is_string();
+        status
+    }
+
+    fn sequence_of(&self, tenant: &Tenant, document: &Value) -> Sequence {
+        let mut sequence = self.blank.defined.sequence.clone();
+        sequence.prefix = parsed(&document["prefix"]);
+        sequence.version = small(&document["version"]);
+        let spec: DefinitionSpec = serde_json::from_value(document["definition"].clone()).unwrap();
+        sequence.definition =
+            Definition::check(tenant, &sequence.prefix, spec, &Defaults::default()).unwrap();
+        sequence.implicit = document["implicit"] == true;
+        sequence.archived = document["archived"] == true;
+        sequence.changed_at = parsed(&document["changed_at"]);
+        sequence.changed_by = optional(&document["changed_by"]);
+        sequence.first_id = document["first_id"].as_str().map(str::to_owned);
+        sequence.last_id = document["last_id"].as_str().map(str::to_owned);
+        sequence
+    }
+}
+
+/// The members that name a counter.
+fn selector(counter: &CounterSelector) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("prefix".into(), json!(counter.prefix));
+    body.insert("scope".into(), json!(counter.scope));
+    match &counter.when {
+        When::Today => None,
+        When::On(date) => body.insert("date".into(), json!(date)),
+        When::In(period) => body.insert("period".into(), json!(period)),
+    };
+    body
+}
+
+fn paged(page: Page) -> Vec<(String, String)> {
+    let after = page.after.map(|after| ("after".to_owned(), after));
+    after
+        .into_iter()
+        .chain([("limit".to_owned(), page.limit.to_string())])
+        .collect()
+}
+
+fn encoded(query: &[(String, String)]) -> String {
+    let escaped = |text: &str| -> String {
+        text.bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+                other => format!("%{other:02X}"),
+            })
+            .collect()
+    };
+    let pairs: Vec<String> = query
+        .iter()
+        .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)))
+        .collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", pairs.join("&"))
+    }
+}
+
+fn listing<T>(document: &Value, item: impl Fn(&Value) -> T) -> Listing<T> {
+    let items = document["items"].as_array().unwrap().iter().map(item).collect();
+    Listing {
+        items,
+        next: document["next"].as_str().map(str::to_owned),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(text).collect()
+}
+
+fn parsed<T: std::str::FromStr>(value: &Value) -> T {
+    value
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("{value}"))
+}
+
+fn optional<T: std::str::FromStr>(value: &Value) -> Option<T> {
+    (!value.is_null()).then(|| parsed(value))
+}
+
+/// An integer, or its digits as a text.
+fn figure(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| parsed(value))
+}
+
+fn small(value: &Value) -> u32 {
+    u32::try_from(figure(value)).unwrap()
+}
+
+fn number(value: &Value) -> Number {
+    Number::new(figure(value)).unwrap()
+}
+
+fn optional_number(value: &Value) -> Option<Number> {
+    (!value.is_null()).then(|| number(value))
+}
+
+fn values(value: &Value) -> BTreeMap<String, String> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn scope(document: &Value) -> FieldValues {
+    FieldValues::new(values(&document["scope"]))
+}
+
+fn mode(document: &Value) -> Mode {
+    serde_json::from_value(document["mode"].clone()).unwrap()
+}
+
+fn warnings(document: &Value) -> Vec<Warning> {
+    let known = [Warning::NearEnd, Warning::Repeats, Warning::ImplicitDefinition];
+    let warning = |word: String| known.into_iter().find(|known| known.as_str() == word).unwrap();
+    texts(&document["warnings"]).into_iter().map(warning).collect()
+}
+
+/// The period with this text and these days, whatever kind it is.
+fn period(document: &Value) -> Period {
+    let first: Option<Date> = optional(&document["period_start"]);
+    let last: Option<Date> = optional(&document["period_end"]);
+    let start = first
+        .and_then(|first| MonthDay::new(first.month(), first.day()).ok())
+        .unwrap_or_default();
+    let named = Reset::ALL
+        .into_iter()
+        .filter_map(|reset| Calendar::new(reset, start).parse_period(document["period"].as_str()?));
+    let mut meant = named.filter(|period| (period.first(), period.last()) == (first, last));
+    meant.next().unwrap_or_else(|| panic!("{document}"))
+}
+
+/// An error with the code of a problem document, and what else it says.
+fn problem(document: &Value) -> Error {
+    let code = Code::ALL.iter().find(|code| document["code"] == code.as_str());
+    let refused = |refusal: Refusal| Error::from(refusal);
+    let any = String::new;
+    let code = *code.unwrap_or_else(|| panic!("{document}"));
+    let error = match code {
+        Code::InvalidRequest => Error::Invalid {
+            pointer: "",
+            reason: InvalidRequest::Contradiction(""),
+        },
+        Code::ScopeMismatch => ValueRefused::Missing { field: any() }.into(),
+        Code::DateOutOfWindow => Error::DateOutOfWindow {
+            date: Date::MIN,
+            first: Date::MIN,
+            last: Date::MIN,
+        },
+        Code::SequenceNotFound => Error::SequenceNotFound { prefix: any() },
+        Code::IdNotRecognised => Error::IdNotRecognised { id: any(), of: any() },
+        Code::AmbiguousId => Error::AmbiguousId {
+            id: any(),
+            prefixes: Vec::new(),
+        },
+        Code::DefinitionRefused => {
+            let refusals: Vec<seqid_core::refusal::Refusal> =
+                serde_json::from_value(document["errors"].clone()).unwrap();
+            DefinitionRefused::from(refusals).into()
+        }
+        Code::Exhausted => refused(Refusal::Exhausted { max: Number::MAX }),
+        Code::BatchDoesNotFit => refused(Refusal::DoesNotFit {
+            remaining: figure(&document["remaining"]),
+            max: Number::MAX,
+        }),
+        Code::WouldRepeat => refused(Refusal::WouldRepeat { last: Number::MAX }),
+        Code::DateBeforeLast => refused(Refusal::DateBeforeLast { last: Date::MIN }),
+        Code::CaseVariant => refused(Refusal::CaseVariant { existing: any() }),
+        Code::IdempotencyMismatch => refused(Refusal::KeyMismatch),
+        Code::VersionMismatch => refused(Refusal::VersionMismatch { head: 0 }),
+        Code::VersionRequired => refused(Refusal::VersionRequired { head: 0 }),
+        Code::Overloaded => StoreError::Overloaded.into(),
+        Code::Draining => StoreError::Draining.into(),
+        _ => panic!("{document}"),
+    };
+    assert_eq!(error.code(), code);
+    assert_eq!(document["outcome"], code.certainty().as_str(), "{document}");
+    error
+}
