@@ -1,0 +1,278 @@
+//! One transaction: what waits is decided and written until nothing waits any more, then committed, then answered.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use seqid_core::command::{Command, Reply};
+use seqid_core::counter::{CounterKey, SequenceKey};
+use seqid_core::event::{Event, EventKind};
+use seqid_core::intake::{Intake, Sealed};
+use seqid_core::ledger::{Found, Linked, Refusal, Snapshot, TenantCount};
+use seqid_core::names::{IdempotencyKey, Tenant};
+use seqid_core::time::Timestamp;
+
+use crate::database::Identity;
+use crate::error::Fault;
+use crate::keys::KeyIndex;
+use crate::rows::{self, signed};
+
+/// A transaction ends at so many commands, or after so long, even if more keep coming: callers should not wait.
+pub(crate) const LARGEST: usize = 1_024;
+const LONGEST: Duration = Duration::from_millis(2);
+
+/// What the writer keeps of the file while it serves it.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) keys: KeyIndex,
+    pub(crate) identity: Identity,
+    /// Keys of events before this are forgotten.
+    pub(crate) key_retention: Duration,
+}
+
+/// A transaction that was written and not yet committed.
+pub(crate) struct Batch<'a> {
+    connection: &'a Connection,
+    tables: &'a mut Tables,
+    snapshot: Snapshot,
+    sequences: HashMap<SequenceKey, i64>,
+    counters: HashMap<CounterKey, i64>,
+    keys_added: usize,
+    now: Timestamp,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn begin(
+        connection: &'a Connection,
+        tables: &'a mut Tables,
+        now: Timestamp,
+    ) -> Result<Self, Fault> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let snapshot = Snapshot::new(tables.identity.authority);
+        Ok(Self {
+            connection,
+            tables,
+            snapshot,
+            sequences: HashMap::new(),
+            counters: HashMap::new(),
+            keys_added: 0,
+            now,
+        })
+    }
+
+    /// Carries out what is sealed, then what came meanwhile, until nothing waits.
+    pub(crate) fn fill(
+        &mut self,
+        intake: &Intake,
+        sealed: &mut Vec<Sealed>,
+    ) -> Result<Vec<Result<Reply, Refusal>>, Fault> {
+        let began = Instant::now();
+        let mut replies = Vec::with_capacity(sealed.len());
+        while replies.len() < sealed.len() {
+            let commands: Vec<&Command> = sealed[replies.len()..]
+                .iter()
+                .map(|sealed| &sealed.command)
+                .collect();
+            replies.extend(self.apply(&commands)?);
+            if sealed.len() < LARGEST && began.elapsed() < LONGEST {
+                intake.take(LARGEST - sealed.len(), sealed);
+            }
+        }
+        Ok(replies)
+    }
+
+    /// Decides commands and writes their events.
+    pub(crate) fn apply(&mut self, commands: &[&Command]) -> Result<Vec<Result<Reply, Refusal>>, Fault> {
+        self.load(commands)?;
+        let replies = self.snapshot.decide(commands, self.now);
+        self.write_events()?;
+        Ok(replies)
+    }
+
+    fn load(&mut self, commands: &[&Command]) -> Result<(), Fault> {
+        let needs = self.snapshot.needs(commands.iter().copied());
+        for key in needs.sequences {
+            self.load_sequence(key)?;
+        }
+        for key in needs.counters {
+            self.load_counter(key)?;
+        }
+        for key in needs.keys {
+            let event = self.find_key(&key)?;
+            self.snapshot.load_key(key, event);
+        }
+        for tenant in needs.tenants {
+            let count = self.count_definitions(&tenant)?;
+            self.snapshot.load_tenant(tenant, count);
+        }
+        Ok(())
+    }
+
+    fn load_sequence(&mut self, key: SequenceKey) -> Result<(), Fault> {
+        let found = rows::find_sequence(self.connection, &key)?;
+        let state = found.map(|(id, state)| {
+            self.sequences.insert(key.clone(), id);
+            state
+        });
+        self.snapshot.load_sequence(key, state);
+        Ok(())
+    }
+
+    fn load_counter(&mut self, key: CounterKey) -> Result<(), Fault> {
+        let found = match self.sequences.get(key.sequence()).copied() {
+            Some(sequence) => self.find_counter(sequence, &key)?,
+            None => Found::Nothing,
+        };
+        self.snapshot.load_counter(key, found);
+        Ok(())
+    }
+
+    fn find_counter(&mut self, sequence: i64, key: &CounterKey) -> Result<Found, Fault> {
+        let scope = key.scope().to_string();
+        let folded = scope.to_lowercase();
+        let found = self
+            .connection
+            .prepare_cached(rows::FIND_COUNTER)?
+            .query_row(params![sequence, folded, key.period().to_string()], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, String>(1)?,
+                    rows::counter_state(row, 2)?,
+                ))
+            })
+            .optional()?;
+        match found {
+            Some((id, exact, state)) if exact == scope => {
+                self.counters.insert(key.clone(), id);
+                Ok(Found::Counter(state))
+            }
+            Some((_, exact, _)) => Ok(Found::CaseVariant(exact)),
+            None if scope.is_empty() => Ok(Found::Nothing),
+            None => self.find_case_variant(sequence, &scope, &folded),
+        }
+    }
+
+    fn find_case_variant(&self, sequence: i64, scope: &str, folded: &str) -> Result<Found, Fault> {
+        let exact: Option<String> = self
+            .connection
+            .prepare_cached("SELECT scope FROM counter WHERE sequence = ?1 AND scope_folded = ?2 LIMIT 1")?
+            .query_row(params![sequence, folded], |row| row.get(0))
+            .optional()?;
+        Ok(exact
+            .filter(|exact| exact != scope)
+            .map_or(Found::Nothing, Found::CaseVariant))
+    }
+
+    fn find_key(&self, (sequence, key): &(SequenceKey, IdempotencyKey)) -> Result<Option<Event>, Fault> {
+        let oldest = self.oldest_key();
+        let hash = self.tables.keys.hash(sequence, key);
+        for position in self.tables.keys.find(self.connection, hash)? {
+            let found = self
+                .connection
+                .prepare_cached(rows::FIND_EVENT)?
+                .query_row([signed(position)], rows::event)
+                .optional()?;
+            let Some((_, Linked { event, .. })) = found else {
+                continue;
+            };
+            let is_it = event.subject.sequence() == sequence
+                && event.key.as_ref().is_some_and(|keyed| keyed.key == *key);
+            if is_it && event.at >= oldest {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    fn oldest_key(&self) -> Timestamp {
+        self.now.saturating_sub(self.tables.key_retention)
+    }
+
+    fn count_definitions(&self, tenant: &Tenant) -> Result<TenantCount, Fault> {
+        let count = |implicit: bool| {
+            self.connection
+                .prepare_cached("SELECT count(*) FROM sequence WHERE tenant = ?1 AND implicit = ?2")?
+                .query_row(params![tenant.as_str(), implicit], |row| row.get::<_, i64>(0))
+        };
+        let unsigned = |count: i64| u64::try_from(count).unwrap_or_default();
+        Ok(TenantCount {
+            implicit: unsigned(count(true)?),
+            written: unsigned(count(false)?),
+        })
+    }
+
+    fn write_events(&mut self) -> Result<(), Fault> {
+        let events = self.snapshot.take_events();
+        let connection = self.connection;
+        let mut insert = rows::event_inserter(connection)?;
+        for linked in &events {
+            let sequence = self.sequence_row(linked.event.subject.sequence())?;
+            if linked.event.kind == EventKind::Defined {
+                rows::insert_definition(connection, sequence, &linked.event)?;
+            }
+            let counter = match linked.event.subject.counter() {
+                Some(key) => Some(self.counter_row(sequence, key)?),
+                None => None,
+            };
+            let position = self.tables.identity.last_position + 1;
+            rows::insert_event(&mut insert, position, (sequence, counter), linked)?;
+            self.tables.identity.last_position = position;
+            self.tables.identity.last_hash = linked.hash;
+            self.index_key(&linked.event, position);
+        }
+        Ok(())
+    }
+
+    fn index_key(&mut self, event: &Event, position: u64) {
+        if let Some(keyed) = &event.key {
+            let hash = self.tables.keys.hash(event.subject.sequence(), &keyed.key);
+            self.tables.keys.insert(hash, position, event.at.as_micros());
+            self.keys_added += 1;
+        }
+    }
+
+    fn sequence_row(&mut self, key: &SequenceKey) -> Result<i64, Fault> {
+        if let Some(id) = self.sequences.get(key) {
+            return Ok(*id);
+        }
+        let Some(state) = self.snapshot.sequence_state(key) else {
+            return Err(Fault::Sqlite(rusqlite::Error::QueryReturnedNoRows));
+        };
+        let id = rows::insert_sequence(self.connection, key, state)?;
+        self.sequences.insert(key.clone(), id);
+        Ok(id)
+    }
+
+    fn counter_row(&mut self, sequence: i64, key: &CounterKey) -> Result<i64, Fault> {
+        if let Some(id) = self.counters.get(key) {
+            return Ok(*id);
+        }
+        let Some(state) = self.snapshot.counter_state(key) else {
+            return Err(Fault::Sqlite(rusqlite::Error::QueryReturnedNoRows));
+        };
+        let id = rows::insert_counter(self.connection, sequence, key, state)?;
+        self.counters.insert(key.clone(), id);
+        Ok(id)
+    }
+
+    /// Writes the new states. The transaction is then ready to be committed.
+    pub(crate) fn finish(mut self) -> Result<(), Fault> {
+        let changes = self.snapshot.take_changes();
+        for key in &changes.sequences {
+            let id = self.sequence_row(key)?;
+            if let Some(state) = self.snapshot.sequence_state(key) {
+                rows::update_sequence(self.connection, id, state)?;
+            }
+        }
+        for key in &changes.counters {
+            if let (Some(id), Some(state)) = (self.counters.get(key), self.snapshot.counter_state(key)) {
+                rows::update_counter(self.connection, *id, state)?;
+            }
+        }
+        let (position, oldest) = (self.tables.identity.last_position, self.oldest_key().as_micros());
+        self.tables
+            .keys
+            .write_slice(self.connection, self.keys_added, position, oldest)?;
+        Ok(())
+    }
+}

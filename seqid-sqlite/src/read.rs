@@ -1,0 +1,236 @@
+//! Reading beside the writer: a few threads with read-only connections, so that a long page holds up no draw, and no
+//! executor's thread waits for a disk.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use seqid_core::chain::Authority;
+use seqid_core::compiled::CompiledDefinitions;
+use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
+use seqid_core::event::Recorded;
+use seqid_core::ledger::Linked;
+use seqid_core::names::Tenant;
+use seqid_core::store::{CounterRecord, SequenceRecord, StoreError};
+use tokio::sync::oneshot;
+
+use crate::database;
+use crate::error::Fault;
+use crate::rows::{self, signed};
+
+/// Short questions need not wait behind one long page.
+const THREADS: usize = 2;
+
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Readers {
+    jobs: Sender<Job>,
+}
+
+impl Readers {
+    /// Starts the threads.
+    pub(crate) fn start(path: &Path) -> std::io::Result<Self> {
+        let (jobs, waiting) = channel::<Job>();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..THREADS {
+            let (path, waiting) = (path.to_owned(), Arc::clone(&waiting));
+            std::thread::Builder::new()
+                .name("seqid-sqlite-read".into())
+                .spawn(move || serve(&path, &waiting))?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Runs a query on one of the threads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = connection.and_then(|connection| query(connection).map_err(StoreError::from));
+            let _gone = answer.send(result);
+        });
+        // The threads end when the store is dropped, or by a panic: no query writes, so nothing happened.
+        self.jobs.send(job).map_err(|_| StoreError::Draining)?;
+        answered.await.unwrap_or(Err(StoreError::Draining))
+    }
+}
+
+fn serve(path: &Path, waiting: &Mutex<Receiver<Job>>) {
+    let mut open: Option<(Connection, Option<(u64, u64)>)> = None;
+    loop {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        let file = database::file_at(path);
+        if open.as_ref().is_none_or(|(_, opened)| *opened != file) {
+            open = None;
+            match database::open_reader(path) {
+                Ok(connection) => open = Some((connection, file)),
+                Err(error) => {
+                    job(Err(Fault::Sqlite(error).into()));
+                    continue;
+                }
+            }
+        }
+        if let Some((connection, _)) = &open {
+            job(Ok(connection));
+        }
+    }
+}
+
+/// A counter's state.
+pub(crate) fn counter(connection: &Connection, key: &CounterKey) -> Result<Option<CounterState>, Fault> {
+    let Some(sequence) = sequence_row(connection, key.sequence())? else {
+        return Ok(None);
+    };
+    let scope = key.scope().to_string();
+    let found = connection
+        .prepare_cached(rows::FIND_COUNTER)?
+        .query_row(
+            params![sequence, scope.to_lowercase(), key.period().to_string()],
+            |row| Ok((row.get::<_, String>(1)?, rows::counter_state(row, 2)?)),
+        )
+        .optional()?;
+    Ok(found.filter(|(exact, _)| *exact == scope).map(|(_, state)| state))
+}
+
+/// A sequence's row, by its exact name.
+fn sequence_row(connection: &Connection, key: &SequenceKey) -> Result<Option<i64>, Fault> {
+    let id = connection
+        .prepare_cached("SELECT id FROM sequence WHERE tenant = ?1 AND prefix_folded = ?2 AND prefix = ?3")?
+        .query_row(
+            params![key.tenant.as_str(), key.folded_prefix(), key.prefix.as_str()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(id)
+}
+
+/// A sequence with its versions.
+pub(crate) fn sequence(connection: &Connection, key: SequenceKey) -> Result<Option<SequenceRecord>, Fault> {
+    let found = connection
+        .prepare_cached(
+            "SELECT id, archived, implicit FROM sequence WHERE tenant = ?1 AND prefix_folded = ?2 AND prefix = ?3",
+        )?
+        .query_row(params![key.tenant.as_str(), key.folded_prefix(), key.prefix.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    found.map(|flags| record(connection, key, flags)).transpose()
+}
+
+fn record(
+    connection: &Connection,
+    key: SequenceKey,
+    (id, archived, implicit): (i64, bool, bool),
+) -> Result<SequenceRecord, Fault> {
+    let versions = connection
+        .prepare_cached("SELECT spec, at, actor FROM definition WHERE sequence = ?1 ORDER BY version")?
+        .query_map([id], |row| rows::definition_record(row, 0))?
+        .collect::<Result<_, _>>()?;
+    Ok(SequenceRecord {
+        key,
+        archived,
+        implicit,
+        versions,
+    })
+}
+
+/// The sequences of a tenant, in order of their prefixes.
+pub(crate) fn sequences(
+    connection: &Connection,
+    tenant: &Tenant,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<SequenceRecord>, Fault> {
+    let found: Vec<(SequenceKey, (i64, bool, bool))> = connection
+        .prepare_cached(
+            "SELECT tenant, prefix, id, archived, implicit FROM sequence WHERE tenant = ?1 AND prefix > ?2 \
+             ORDER BY prefix LIMIT ?3",
+        )?
+        .query_map(
+            params![tenant.as_str(), after.unwrap_or_default(), signed(limit as u64)],
+            |row| {
+                Ok((
+                    rows::sequence_key(row, 0)?,
+                    (row.get(2)?, row.get(3)?, row.get(4)?),
+                ))
+            },
+        )?
+        .collect::<Result<_, _>>()?;
+    found
+        .into_iter()
+        .map(|(key, flags)| record(connection, key, flags))
+        .collect()
+}
+
+/// The counters of a sequence, in the order in which they opened.
+pub(crate) fn counters(
+    connection: &Connection,
+    sequence: &SequenceKey,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<CounterRecord>, Fault> {
+    let Some(id) = sequence_row(connection, sequence)? else {
+        return Ok(Vec::new());
+    };
+    let records = connection
+        .prepare_cached(rows::LIST_COUNTERS)?
+        .query_map(params![id, signed(after), signed(limit as u64)], |row| {
+            Ok(CounterRecord {
+                position: row.get::<_, i64>(0)?.cast_unsigned(),
+                key: rows::counter_key(row, 1, sequence.clone())?,
+                state: rows::counter_state(row, 6)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(records)
+}
+
+/// The events behind a position, with their ids rendered.
+pub(crate) fn events(
+    connection: &Connection,
+    authority: Authority,
+    definitions: &CompiledDefinitions,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Recorded>, Fault> {
+    let incarnations: Vec<(u32, i64)> = connection
+        .prepare_cached("SELECT ordinal, first_position FROM incarnation ORDER BY ordinal DESC")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut statement = connection.prepare_cached(rows::LIST_EVENTS)?;
+    let found = statement.query_map(params![signed(after), signed(limit as u64)], rows::event)?;
+    let mut events = Vec::new();
+    for row in found {
+        let (position, Linked { event, hash }) = row?;
+        let of = incarnations.iter().find(|(_, first)| *first <= signed(position));
+        let incarnation = of.map_or(1, |(ordinal, _)| *ordinal);
+        let definition = definitions.find(event.subject.sequence(), event.version, || {
+            version(connection, event.subject.sequence(), event.version)
+        })?;
+        let ids = definition.and_then(|definition| event.ids(&definition));
+        events.push(Recorded::new(authority, incarnation, position, hash, event, ids));
+    }
+    Ok(events)
+}
+
+/// One version of a sequence's definition.
+pub(crate) fn version(
+    connection: &Connection,
+    key: &SequenceKey,
+    version: u32,
+) -> Result<Option<seqid_core::DefinitionSpec>, Fault> {
+    let Some(id) = sequence_row(connection, key)? else {
+        return Ok(None);
+    };
+    let record = connection
+        .prepare_cached("SELECT spec, at, actor FROM definition WHERE sequence = ?1 AND version = ?2")?
+        .query_row(params![id, version], |row| rows::definition_record(row, 0))
+        .optional()?;
+    Ok(record.map(|record| record.spec))
+}

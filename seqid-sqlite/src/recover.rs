@@ -1,0 +1,210 @@
+//! What an operator does with a file that went back in time or was copied.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+use seqid_core::Definition;
+use seqid_core::clock::Clock;
+use seqid_core::command::{Act, Command, Shift, Target};
+use seqid_core::compiled::CompiledDefinitions;
+use seqid_core::counter::{CounterKey, SequenceKey};
+use seqid_core::event::Origin;
+use seqid_core::line::{Line, LineParts, Version};
+use seqid_core::names::{Label, Reason};
+use seqid_core::time::{Date, Zone};
+
+use crate::batch::{Batch, Tables};
+use crate::config::SqliteConfig;
+use crate::database::{self, Place};
+use crate::error::{Fault, OpenError};
+use crate::keys::KeyIndex;
+use crate::read;
+use crate::rows;
+
+/// How many counters are moved at a time.
+const PAGE: usize = 1_000;
+
+/// Why a file is accepted, by whom, and how far its counters are moved.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Goes into every counter's audit.
+    pub reason: Reason,
+    /// Goes there too.
+    pub actor: Option<Label>,
+    /// How many numbers of each counter are jumped over: at least as many as may have been given out since the file
+    /// was written. 0 repeats every number that was, and is right only if none was.
+    pub margin: u64,
+}
+
+impl Recovery {
+    /// Accepts a file without moving its counters.
+    #[must_use]
+    pub fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            actor: None,
+            margin: 0,
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// The incarnation that begins.
+    pub incarnation: u32,
+    /// How many counters were moved to a new epoch.
+    pub counters: u64,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Accepts a file as it is: checks it, begins a new incarnation, and moves every counter to a new epoch and forward by
+/// the margin, with an event for each. All in one transaction. The service must be stopped.
+///
+/// # Errors
+/// [`OpenError`], and nothing is changed.
+pub fn recover(
+    config: &SqliteConfig,
+    recovery: &Recovery,
+    clock: &dyn Clock,
+) -> Result<RecoveryReport, OpenError> {
+    let _lock = database::lock(config)?;
+    let sqlite = |source| database::sqlite_error(config, source);
+    if !config.path.exists() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(OpenError::Folder {
+            path: config.path.clone(),
+            source,
+        });
+    }
+    let connection = database::open(config, clock.now())?;
+    database::require_sound(&connection).map_err(sqlite)?;
+    let identity = database::identity(config, &connection)?;
+    let keys = KeyIndex::open(&connection).map_err(sqlite)?;
+    let mut tables = Tables {
+        keys,
+        identity,
+        key_retention: config.key_retention,
+    };
+    let incarnation = tables.identity.incarnation + 1;
+    let counters = transact(config, &connection, &mut tables, recovery, clock).map_err(|fault| {
+        let _undone = connection.execute_batch("ROLLBACK");
+        match fault {
+            Fault::Sqlite(source) => sqlite(source),
+            Fault::Damage(source) => OpenError::Corrupt {
+                path: config.path.clone(),
+                source,
+            },
+            other => sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(other))),
+        }
+    })?;
+    connection.execute_batch("COMMIT").map_err(sqlite)?;
+    database::settle(config, &connection)?;
+    let sidecar = database::identity(config, &connection)?.sidecar();
+    sidecar.write(config).map_err(|source| OpenError::Folder {
+        path: config.sidecar_path(),
+        source,
+    })?;
+    Ok(RecoveryReport {
+        incarnation,
+        counters,
+        path: config.path.clone(),
+    })
+}
+
+fn transact(
+    config: &SqliteConfig,
+    connection: &Connection,
+    tables: &mut Tables,
+    recovery: &Recovery,
+    clock: &dyn Clock,
+) -> Result<u64, Fault> {
+    let now = clock.now();
+    let (incarnation, first_position) = (tables.identity.incarnation + 1, tables.identity.last_position + 1);
+    let mut batch = Batch::begin(connection, tables, now)?;
+    let place = Place::of(config);
+    connection.execute(
+        "INSERT INTO incarnation (ordinal, machine, inode, first_position, began_at, actor, reason) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            incarnation,
+            place.machine,
+            place.inode,
+            rows::signed(first_position),
+            now.as_micros(),
+            recovery.actor.as_ref().map(AsRef::<str>::as_ref),
+            recovery.reason.as_str(),
+        ],
+    )?;
+    let origin = Arc::new(Origin {
+        actor: recovery.actor.clone(),
+        ..Origin::default()
+    });
+    let definitions = CompiledDefinitions::default();
+    let today = Zone::UTC.date_at(now);
+    let mut moved = 0;
+    for (sequence, head) in sequence_heads(connection)? {
+        let mut after = 0;
+        loop {
+            let page = read::counters(connection, &sequence, after, PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = last.position;
+            let mut commands = Vec::with_capacity(page.len());
+            for record in &page {
+                let version = |number| version(connection, &definitions, &sequence, number);
+                let line = line(&record.key, version(head)?, version(record.state.version)?, today)?;
+                let target = Target::NewEpoch(recovery.margin);
+                let shift = Shift {
+                    line: Arc::new(line),
+                    target,
+                    reason: Some(recovery.reason.clone()),
+                };
+                commands.push(Command::new(Act::Shift(shift), Arc::clone(&origin)));
+            }
+            moved += commands.len() as u64;
+            let commands: Vec<&Command> = commands.iter().collect();
+            batch.apply(&commands)?;
+        }
+    }
+    batch.finish()?;
+    Ok(moved)
+}
+
+fn sequence_heads(connection: &Connection) -> Result<Vec<(SequenceKey, u32)>, Fault> {
+    let mut statement = connection.prepare("SELECT tenant, prefix, head FROM sequence ORDER BY id")?;
+    let heads = statement.query_map([], |row| Ok((rows::sequence_key(row, 0)?, row.get(2)?)))?;
+    Ok(heads.collect::<Result<_, _>>()?)
+}
+
+fn version(
+    connection: &Connection,
+    definitions: &CompiledDefinitions,
+    sequence: &SequenceKey,
+    number: u32,
+) -> Result<Version, Fault> {
+    let found = definitions.find(sequence, number, || read::version(connection, sequence, number))?;
+    let definition: Definition = found.ok_or(Fault::Definition(number))?;
+    Ok(Version { number, definition })
+}
+
+fn line(key: &CounterKey, head: Version, opened: Version, today: Date) -> Result<Line, Fault> {
+    let period = key.period();
+    let date = if period.contains(today) {
+        today
+    } else {
+        period.first().unwrap_or(today)
+    };
+    let (number, fields) = (opened.number, opened.definition.example_fields());
+    Line::new(LineParts {
+        key: key.clone(),
+        head,
+        opened,
+        date,
+        fields,
+    })
+    .map_err(|_| Fault::Definition(number))
+}

@@ -1,0 +1,428 @@
+//! Between rows and the ledger's types.
+
+use std::sync::Arc;
+
+use rusqlite::types::Type;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
+use seqid_core::chain::Link;
+use seqid_core::counter::{CounterKey, CounterState, CounterStatus, Run, SequenceKey};
+use seqid_core::definition::{DefinitionSpec, Mode};
+use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Subject};
+use seqid_core::field::FieldValues;
+use seqid_core::ledger::{Linked, SequenceState};
+use seqid_core::names::{Number, Prefix, Tenant};
+use seqid_core::period::{Period, Reset};
+use seqid_core::store::DefinitionRecord;
+use seqid_core::time::{Date, Timestamp};
+
+type Result<T> = rusqlite::Result<T>;
+
+/// A column holds what seqid never writes.
+fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, what.into())
+}
+
+fn column<T, S>(row: &Row<'_>, at: usize, parse: impl FnOnce(S) -> Option<T>) -> Result<T>
+where
+    S: rusqlite::types::FromSql,
+{
+    parse(row.get(at)?).ok_or_else(|| damaged(at, "the value is outside of what seqid writes"))
+}
+
+fn optional<T, S>(row: &Row<'_>, at: usize, parse: impl FnOnce(S) -> Option<T>) -> Result<Option<T>>
+where
+    S: rusqlite::types::FromSql,
+{
+    match row.get::<_, Option<S>>(at)? {
+        Some(value) => parse(value)
+            .map(Some)
+            .ok_or_else(|| damaged(at, "the value is outside of what seqid writes")),
+        None => Ok(None),
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a column is read as a text of its own"
+)]
+fn text<T: std::str::FromStr>(text: String) -> Option<T> {
+    text.parse().ok()
+}
+
+fn number(value: i64) -> Option<Number> {
+    Number::new(u64::try_from(value).ok()?).ok()
+}
+
+/// SQLite's integers have a sign; no number, position or count of seqid's is above their largest.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn next_to_sql(next: u64) -> Option<i64> {
+    i64::try_from(next).ok()
+}
+
+fn link(row: &Row<'_>, at: usize) -> Result<Link> {
+    Ok(Link {
+        n: column(row, at, |n: i64| n.try_into().ok())?,
+        hash: row.get(at + 1)?,
+    })
+}
+
+pub(crate) fn sequence_key(row: &Row<'_>, at: usize) -> Result<SequenceKey> {
+    Ok(SequenceKey::new(
+        column(row, at, text::<Tenant>)?,
+        column(row, at + 1, text::<Prefix>)?,
+    ))
+}
+
+/// The columns of [`counter_state`], of a counter `c`.
+macro_rules! counter_state {
+    () => {
+        "c.version, c.generation, c.epoch, c.next, c.last, c.last_date, c.status, c.n, c.hash"
+    };
+}
+
+/// The columns and tables of [`event`].
+macro_rules! event {
+    () => {
+        "e.position, s.tenant, s.prefix, c.scope, c.period, c.period_kind, c.period_first, c.period_last, \
+         e.counter, e.kind, e.n, e.generation, e.epoch, e.first, e.step, e.count, e.version, e.mode, e.at, \
+         e.date, e.fields, e.actor, e.client, e.request, e.reference, e.relates_to, e.reason, e.key, \
+         e.fingerprint, coalesce(e.detail, d.spec), e.hash \
+         FROM event e JOIN sequence s ON s.id = e.sequence LEFT JOIN counter c ON c.id = e.counter \
+         LEFT JOIN definition d ON e.kind = 6 AND d.sequence = e.sequence AND d.version = e.version"
+    };
+}
+
+/// A counter's row, scope and state, by sequence, folded scope and period.
+pub(crate) const FIND_COUNTER: &str = concat!(
+    "SELECT c.id, c.scope, ",
+    counter_state!(),
+    " FROM counter c WHERE c.sequence = ?1 AND c.scope_folded = ?2 AND c.period = ?3"
+);
+
+/// The counters of a sequence behind a row: row, name, state.
+pub(crate) const LIST_COUNTERS: &str = concat!(
+    "SELECT c.id, c.scope, c.period, c.period_kind, c.period_first, c.period_last, ",
+    counter_state!(),
+    " FROM counter c WHERE c.sequence = ?1 AND c.id > ?2 ORDER BY c.id LIMIT ?3"
+);
+
+/// The event at a position.
+pub(crate) const FIND_EVENT: &str = concat!("SELECT ", event!(), " WHERE e.position = ?1");
+
+/// The events behind a position.
+pub(crate) const LIST_EVENTS: &str = concat!(
+    "SELECT ",
+    event!(),
+    " WHERE e.position > ?1 ORDER BY e.position LIMIT ?2"
+);
+
+/// A counter's name, from scope, period, kind, first and last day at `at`.
+pub(crate) fn counter_key(row: &Row<'_>, at: usize, sequence: SequenceKey) -> Result<CounterKey> {
+    let scope: FieldValues = column(row, at, text)?;
+    let kind = column(row, at + 2, |kind: String| {
+        Reset::ALL.into_iter().find(|reset| reset.as_str() == kind)
+    })?;
+    let first = optional(row, at + 3, Date::from_days_since_epoch)?;
+    let last = optional(row, at + 4, Date::from_days_since_epoch)?;
+    let period = column(row, at + 1, |text: String| {
+        Period::restore(kind, first.zip(last), &text)
+    })?;
+    Ok(CounterKey::new(sequence, scope, period))
+}
+
+/// A counter's state, from its columns at `at`.
+pub(crate) fn counter_state(row: &Row<'_>, at: usize) -> Result<CounterState> {
+    let next = optional(row, at + 3, |next: i64| u64::try_from(next).ok())?;
+    Ok(CounterState {
+        version: row.get(at)?,
+        generation: row.get(at + 1)?,
+        epoch: row.get(at + 2)?,
+        next: next.unwrap_or(CounterState::ENDED),
+        last: optional(row, at + 4, number)?,
+        last_date: optional(row, at + 5, Date::from_days_since_epoch)?,
+        status: column(row, at + 6, |status: String| match status.as_str() {
+            "open" => Some(CounterStatus::Open),
+            "frozen" => Some(CounterStatus::Frozen),
+            _ => None,
+        })?,
+        chain: link(row, at + 7)?,
+    })
+}
+
+fn status_word(status: CounterStatus) -> &'static str {
+    match status {
+        CounterStatus::Frozen => "frozen",
+        _ => "open",
+    }
+}
+
+pub(crate) fn insert_counter(
+    connection: &Connection,
+    sequence: i64,
+    key: &CounterKey,
+    state: &CounterState,
+) -> Result<i64> {
+    let scope = key.scope().to_string();
+    let period = key.period();
+    connection
+        .prepare_cached(
+            "INSERT INTO counter (sequence, scope, scope_folded, period, period_kind, period_first, period_last, \
+             version, generation, epoch, next, last, last_date, status, n, hash) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?
+        .insert(params![
+            sequence,
+            scope,
+            scope.to_lowercase(),
+            period.to_string(),
+            period.kind().as_str(),
+            period.first().map(Date::days_since_epoch),
+            period.last().map(Date::days_since_epoch),
+            state.version,
+            state.generation,
+            state.epoch,
+            next_to_sql(state.next),
+            state.last.map(|last| signed(last.get())),
+            state.last_date.map(Date::days_since_epoch),
+            status_word(state.status),
+            signed(state.chain.n),
+            state.chain.hash,
+        ])
+}
+
+pub(crate) fn update_counter(connection: &Connection, id: i64, state: &CounterState) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE counter SET version = ?2, generation = ?3, epoch = ?4, next = ?5, last = ?6, last_date = ?7, \
+             status = ?8, n = ?9, hash = ?10 WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            state.version,
+            state.generation,
+            state.epoch,
+            next_to_sql(state.next),
+            state.last.map(|last| signed(last.get())),
+            state.last_date.map(Date::days_since_epoch),
+            status_word(state.status),
+            signed(state.chain.n),
+            state.chain.hash,
+        ])
+        .map(drop)
+}
+
+/// A sequence by its folded name: its row and what deciding needs.
+pub(crate) fn find_sequence(
+    connection: &Connection,
+    key: &SequenceKey,
+) -> Result<Option<(i64, SequenceState)>> {
+    connection
+        .prepare_cached(
+            "SELECT s.id, s.prefix, s.head, d.spec, s.implicit, s.archived, s.opened, s.n, s.hash \
+             FROM sequence s JOIN definition d ON d.sequence = s.id AND d.version = s.head \
+             WHERE s.tenant = ?1 AND s.prefix_folded = ?2",
+        )?
+        .query_row(params![key.tenant.as_str(), key.folded_prefix()], |row| {
+            let state = SequenceState {
+                prefix: column(row, 1, text)?,
+                head: row.get(2)?,
+                spec: row.get::<_, String>(3)?.into(),
+                implicit: row.get(4)?,
+                archived: row.get(5)?,
+                opened: row.get(6)?,
+                chain: link(row, 7)?,
+            };
+            Ok((row.get(0)?, state))
+        })
+        .optional()
+}
+
+pub(crate) fn insert_sequence(
+    connection: &Connection,
+    key: &SequenceKey,
+    state: &SequenceState,
+) -> Result<i64> {
+    connection
+        .prepare_cached(
+            "INSERT INTO sequence (tenant, prefix, prefix_folded, head, implicit, archived, opened, n, hash) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .insert(params![
+            key.tenant.as_str(),
+            key.prefix.as_str(),
+            key.folded_prefix(),
+            state.head,
+            state.implicit,
+            state.archived,
+            state.opened,
+            signed(state.chain.n),
+            state.chain.hash,
+        ])
+}
+
+pub(crate) fn update_sequence(connection: &Connection, id: i64, state: &SequenceState) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE sequence SET head = ?2, implicit = ?3, archived = ?4, opened = ?5, n = ?6, hash = ?7 WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            state.head,
+            state.implicit,
+            state.archived,
+            state.opened,
+            signed(state.chain.n),
+            state.chain.hash,
+        ])
+        .map(drop)
+}
+
+pub(crate) fn insert_definition(connection: &Connection, sequence: i64, event: &Event) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO definition (sequence, version, spec, at, actor) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            sequence,
+            event.version,
+            event.detail.as_deref(),
+            event.at.as_micros(),
+            event.origin.actor.as_ref().map(AsRef::as_ref) as Option<&str>,
+        ])
+        .map(drop)
+}
+
+/// A definition version, from spec, at, actor at `at`.
+pub(crate) fn definition_record(row: &Row<'_>, at: usize) -> Result<DefinitionRecord> {
+    Ok(DefinitionRecord {
+        spec: column(row, at, |json: String| DefinitionSpec::from_json(&json).ok())?,
+        at: Timestamp::from_micros(row.get(at + 1)?),
+        actor: optional(row, at + 2, text)?,
+    })
+}
+
+fn mode_code(mode: Mode) -> u8 {
+    match mode {
+        Mode::Gapless => 1,
+        Mode::Ordered => 2,
+        Mode::Leased => 3,
+    }
+}
+
+fn mode_of(code: u8) -> Option<Mode> {
+    [Mode::Gapless, Mode::Ordered, Mode::Leased]
+        .into_iter()
+        .find(|mode| mode_code(*mode) == code)
+}
+
+const INSERT_EVENT: &str = "INSERT INTO event (position, sequence, counter, kind, n, generation, epoch, first, step, \
+     count, version, mode, at, date, fields, actor, client, request, reference, relates_to, reason, key, fingerprint, \
+     detail, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
+     ?20, ?21, ?22, ?23, ?24, ?25)";
+
+/// The statement of [`insert_event`].
+pub(crate) fn event_inserter(connection: &Connection) -> Result<CachedStatement<'_>> {
+    connection.prepare_cached(INSERT_EVENT)
+}
+
+pub(crate) fn insert_event(
+    statement: &mut CachedStatement<'_>,
+    position: u64,
+    (sequence, counter): (i64, Option<i64>),
+    Linked { event, hash }: &Linked,
+) -> Result<()> {
+    let run = event.run;
+    let fields = (!event.fields.is_empty()).then(|| event.fields.to_string());
+    // A definition stands in its own table.
+    let detail = event
+        .detail
+        .as_deref()
+        .filter(|_| event.kind != EventKind::Defined);
+    let values: [&dyn ToSql; 25] = [
+        &signed(position),
+        &sequence,
+        &counter,
+        &(event.kind as u8),
+        &signed(event.n),
+        &event.generation,
+        &event.epoch,
+        &run.map(|run| signed(run.first.get())),
+        &run.map(|run| signed(run.step)),
+        &run.map(|run| signed(run.count)),
+        &event.version,
+        &mode_code(event.mode),
+        &event.at.as_micros(),
+        &event.date.map(Date::days_since_epoch),
+        &fields,
+        &event.origin.actor.as_ref().map(AsRef::<str>::as_ref),
+        &event.origin.client.as_ref().map(AsRef::<str>::as_ref),
+        &event.origin.request.as_ref().map(AsRef::<str>::as_ref),
+        &event.reference.as_ref().map(AsRef::<str>::as_ref),
+        &event.relates_to.as_ref().map(AsRef::<str>::as_ref),
+        &event.reason.as_ref().map(AsRef::<str>::as_ref),
+        &event.key.as_ref().map(|keyed| keyed.key.as_str()),
+        &event.key.as_ref().map(|keyed| keyed.fingerprint.0),
+        &detail,
+        hash,
+    ];
+    statement.execute(values).map(drop)
+}
+
+/// An event with its position and hash.
+pub(crate) fn event(row: &Row<'_>) -> Result<(u64, Linked)> {
+    let sequence = sequence_key(row, 1)?;
+    let subject = match row.get::<_, Option<i64>>(8)? {
+        Some(_) => Subject::Counter(counter_key(row, 3, sequence)?),
+        None => Subject::Sequence(sequence),
+    };
+    let first: Option<i64> = row.get(13)?;
+    let run = match first {
+        Some(first) => Some(Run {
+            first: number(first).ok_or_else(|| damaged(13, "not a number"))?,
+            step: column(row, 14, |step: i64| step.try_into().ok())?,
+            count: column(row, 15, |count: i64| count.try_into().ok())?,
+        }),
+        None => None,
+    };
+    let key = match optional(row, 27, text)? {
+        Some(key) => Some(Keyed {
+            key,
+            fingerprint: Fingerprint(row.get(28)?),
+        }),
+        None => None,
+    };
+    let parts = Event {
+        kind: column(row, 9, EventKind::from_code)?,
+        subject,
+        n: column(row, 10, |n: i64| n.try_into().ok())?,
+        generation: row.get(11)?,
+        epoch: row.get(12)?,
+        run,
+        version: row.get(16)?,
+        mode: column(row, 17, mode_of)?,
+        date: optional(row, 19, Date::from_days_since_epoch)?,
+        fields: optional(row, 20, text)?.unwrap_or_default(),
+        origin: Arc::new(Origin {
+            actor: optional(row, 21, text)?,
+            client: optional(row, 22, text)?,
+            request: optional(row, 23, text)?,
+        }),
+        reference: optional(row, 24, text)?,
+        relates_to: optional(row, 25, text)?,
+        reason: optional(row, 26, text)?,
+        key,
+        detail: row.get::<_, Option<String>>(29)?.map(Into::into),
+        at: Timestamp::from_micros(row.get(18)?),
+    };
+    let position = column(row, 0, |position: i64| position.try_into().ok())?;
+    Ok((
+        position,
+        Linked {
+            event: parts,
+            hash: row.get(30)?,
+        },
+    ))
+}

@@ -1,0 +1,144 @@
+-- Instants are microseconds since 1970, dates are days since 1970, hashes and names of stores are bytes.
+-- `NULL` in `next` means that no larger number exists.
+
+CREATE TABLE store (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    authority    BLOB    NOT NULL CHECK (length(authority) = 16),
+    key_secret   BLOB    NOT NULL CHECK (length(key_secret) = 16),
+    acknowledged INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- A new one begins when an operator accepts a file that went back in time or was copied.
+CREATE TABLE incarnation (
+    ordinal        INTEGER PRIMARY KEY,
+    machine        TEXT    NOT NULL,
+    inode          INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
+    began_at       INTEGER NOT NULL,
+    actor          TEXT,
+    reason         TEXT
+) STRICT;
+
+CREATE TABLE sequence (
+    id            INTEGER PRIMARY KEY,
+    tenant        TEXT    NOT NULL,
+    prefix        TEXT    NOT NULL,
+    prefix_folded TEXT    NOT NULL,
+    head          INTEGER NOT NULL,
+    implicit      INTEGER NOT NULL,
+    archived      INTEGER NOT NULL,
+    opened        INTEGER NOT NULL,
+    n             INTEGER NOT NULL,
+    hash          BLOB    NOT NULL,
+    UNIQUE (tenant, prefix_folded)
+) STRICT;
+
+CREATE TABLE definition (
+    sequence INTEGER NOT NULL REFERENCES sequence (id),
+    version  INTEGER NOT NULL,
+    spec     TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
+    actor    TEXT,
+    PRIMARY KEY (sequence, version)
+) STRICT, WITHOUT ROWID;
+
+-- `ranges` and `attributes` are kept for blocks of numbers that an authority grants, and what it says of them.
+CREATE TABLE counter (
+    id           INTEGER PRIMARY KEY,
+    sequence     INTEGER NOT NULL REFERENCES sequence (id),
+    scope        TEXT    NOT NULL,
+    scope_folded TEXT    NOT NULL,
+    period       TEXT    NOT NULL,
+    period_kind  TEXT    NOT NULL,
+    period_first INTEGER,
+    period_last  INTEGER,
+    version      INTEGER NOT NULL,
+    generation   INTEGER NOT NULL,
+    epoch        INTEGER NOT NULL,
+    next         INTEGER,
+    last         INTEGER,
+    last_date    INTEGER,
+    status       TEXT    NOT NULL CHECK (status IN ('pending', 'open', 'closed', 'archived', 'frozen')),
+    n            INTEGER NOT NULL,
+    hash         BLOB    NOT NULL,
+    ranges       TEXT,
+    attributes   TEXT,
+    UNIQUE (sequence, scope_folded, period)
+) STRICT;
+
+-- Append only. The ids are a pure function of definition version, date, scope, fields, number and instant, so
+-- they are rendered by whoever reads an event.
+CREATE TABLE event (
+    position    INTEGER PRIMARY KEY,
+    sequence    INTEGER NOT NULL,
+    counter     INTEGER,
+    kind        INTEGER NOT NULL,
+    n           INTEGER NOT NULL,
+    generation  INTEGER NOT NULL,
+    epoch       INTEGER NOT NULL,
+    first       INTEGER,
+    step        INTEGER,
+    count       INTEGER,
+    version     INTEGER NOT NULL,
+    mode        INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    date        INTEGER,
+    fields      TEXT,
+    actor       TEXT,
+    client      TEXT,
+    request     TEXT,
+    reference   TEXT,
+    relates_to  TEXT,
+    reason      TEXT,
+    key         TEXT,
+    fingerprint BLOB,
+    detail      TEXT,
+    hash        BLOB    NOT NULL
+) STRICT;
+
+-- The index of idempotency keys: see `keys.rs`. A segment is whole when its row is in `segment`.
+CREATE TABLE segment (
+    id             INTEGER PRIMARY KEY,
+    last_position  INTEGER NOT NULL,
+    last_at        INTEGER NOT NULL,
+    filter         BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE segment_key (
+    segment  INTEGER NOT NULL,
+    hash     INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (segment, hash, position)
+) STRICT, WITHOUT ROWID;
+
+-- For people with a SQL prompt.
+CREATE VIEW audit AS
+SELECT e.position,
+       s.tenant,
+       s.prefix,
+       c.scope,
+       c.period,
+       e.n,
+       CASE e.kind WHEN 1 THEN 'issued' WHEN 2 THEN 'skipped' WHEN 3 THEN 'external' WHEN 4 THEN 'returned'
+                   WHEN 5 THEN 'restarted' WHEN 6 THEN 'defined' WHEN 7 THEN 'recovered' END AS kind,
+       e.first,
+       e.first + e.step * (e.count - 1) AS last,
+       e.step,
+       e.count,
+       e.generation,
+       e.epoch,
+       e.version AS definition_version,
+       strftime('%Y-%m-%dT%H:%M:%fZ', e.at / 1000000.0, 'unixepoch') AS at,
+       date(e.date * 86400, 'unixepoch') AS date,
+       e.fields,
+       e.actor,
+       e.client,
+       e.request,
+       e.reference,
+       e.relates_to,
+       e.reason,
+       e.key,
+       lower(hex(e.hash)) AS hash
+FROM event e
+JOIN sequence s ON s.id = e.sequence
+LEFT JOIN counter c ON c.id = e.counter;
