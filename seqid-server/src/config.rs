@@ -1,0 +1,236 @@
+//! What an operator can set, read from flags, environment and file, and checked before anything is opened.
+
+mod sources;
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use seqid_core::ImplicitPolicy;
+use seqid_core::time::Zone;
+
+use crate::telemetry::{self, LogFormat};
+use sources::Sources;
+pub(crate) use sources::{ConfigError, Effective};
+
+/// The name of the data file in its folder.
+const FILE_NAME: &str = "seqid.db";
+
+/// The flags and variables. Every value arrives as text, so that a wrong one can be reported under the name by
+/// which it was given, be it flag, variable or key of the file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    /// TOML file with settings
+    #[arg(long, global = true, env = "SEQID_CONFIG", value_name = "PATH")]
+    config: Option<String>,
+
+    /// Port of the REST interface; 0 lets the system choose one [default: 8080]
+    #[arg(long, global = true, env = "PORT", value_name = "NUMBER")]
+    port: Option<String>,
+
+    /// IP address to listen on. The default is reached from this machine only, because this build asks nobody
+    /// who they are; 0.0.0.0 or :: listens to every network [default: 127.0.0.1]
+    #[arg(long, global = true, env = "SEQID_BIND", value_name = "ADDRESS")]
+    bind: Option<String>,
+
+    /// error, warn, info, debug, trace or off, or a filter such as info,seqid_http=debug [default: info]
+    #[arg(long, global = true, env = "LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<String>,
+
+    /// Form of the log on stderr: text or json [default: text on a terminal, else json]
+    #[arg(long, global = true, env = "SEQID_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<String>,
+
+    /// Folder of the data file seqid.db, made when there is none. Must be on a local disk [default: seqid-data]
+    #[arg(long, global = true, env = "SEQID_DATA", value_name = "FOLDER")]
+    data: Option<String>,
+
+    /// Zone whose calendar decides "today" in definitions that name no zone [default: UTC]
+    #[arg(long, global = true, env = "SEQID_TIME_ZONE", value_name = "ZONE")]
+    time_zone: Option<String>,
+
+    /// When a draw on a prefix that was never defined defines it as {prefix}-{seq:3}: always,
+    /// until_first_definition or never [default: always on a loopback address, else never]
+    #[arg(long, global = true, env = "SEQID_IMPLICIT", value_name = "POLICY")]
+    implicit: Option<String>,
+
+    /// Whether a reset may make numbers repeat that were issued before: true or false
+    /// [default: true on a loopback address, else false]
+    #[arg(long, global = true, env = "SEQID_ALLOW_REPEATS", value_name = "BOOL")]
+    allow_repeats: Option<String>,
+
+    /// For how many days a repeated idempotency key is answered with its first answer [default: 30]
+    #[arg(long, global = true, env = "SEQID_KEY_RETENTION_DAYS", value_name = "DAYS")]
+    key_retention_days: Option<String>,
+
+    /// How long a request may wait for the store before it is refused with nothing issued [default: 10000]
+    #[arg(long, global = true, env = "SEQID_DEADLINE_MS", value_name = "MILLISECONDS")]
+    deadline_ms: Option<String>,
+
+    /// File to which every event is appended as a line of JSON [default: none]
+    #[arg(long, global = true, env = "SEQID_EVENTS_FILE", value_name = "PATH")]
+    events_file: Option<String>,
+
+    /// How long requests in flight may take to finish after SIGTERM or SIGINT [default: 30]
+    #[arg(long, global = true, env = "SEQID_SHUTDOWN_SECONDS", value_name = "SECONDS")]
+    shutdown_seconds: Option<String>,
+}
+
+/// Variables of backends and transports that this build does not have. Ignoring one would let an operator believe
+/// that the service runs on it.
+const ABSENT: [(&str, &str); 5] = [
+    ("DATABASE_URL", "PostgreSQL"),
+    ("DB_HOST", "PostgreSQL"),
+    ("GRPC_PORT", "gRPC"),
+    ("RABBITMQ_URL", "RabbitMQ"),
+    ("REDIS_ADDR", "Redis"),
+];
+
+/// The configuration in effect.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// What to log.
+    pub(crate) log_level: String,
+    /// The log's form.
+    pub(crate) log_format: LogFormat,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// The zone of definitions that name none.
+    pub(crate) time_zone: Zone,
+    /// When draws define sequences.
+    pub(crate) implicit: ImplicitPolicy,
+    /// Whether resets may make numbers repeat.
+    pub(crate) allow_repeats: bool,
+    /// How long idempotency keys are remembered.
+    pub(crate) key_retention: Duration,
+    /// How long a request may wait for the store.
+    pub(crate) deadline: Duration,
+    /// Where events are appended.
+    pub(crate) events_file: Option<PathBuf>,
+    /// How long requests may take to finish at a stop.
+    pub(crate) shutdown: Duration,
+    effective: Vec<Effective>,
+}
+
+impl Config {
+    /// Reads flags, environment and file.
+    ///
+    /// # Errors
+    /// Lists everything that is wrong, not the first fault alone.
+    pub(crate) fn read(matches: &ArgMatches) -> Result<Self, ConfigError> {
+        let mut sources = Sources::open(matches)?;
+        for (variable, backend) in ABSENT {
+            sources.refuse_variable(variable, backend);
+        }
+        let bind = sources.read(
+            "bind",
+            "127.0.0.1",
+            "an IP address, such as 127.0.0.1 or 0.0.0.0",
+            parsed::<IpAddr>,
+        );
+        let port = sources.read("port", "8080", "a whole number from 0 to 65535", parsed::<u16>);
+        let loopback = bind.is_loopback();
+        let format = if io::stderr().is_terminal() {
+            "text"
+        } else {
+            "json"
+        };
+
+        let log_level = sources.read("log_level", "info", telemetry::LEVELS, telemetry::level);
+        let log_format = sources.read("log_format", format, "text or json", LogFormat::from_name);
+        let data = sources.read("data", "seqid-data", "a path", path);
+        let time_zone = sources.read(
+            "time_zone",
+            "UTC",
+            "a time zone such as Asia/Jakarta",
+            parsed::<Zone>,
+        );
+        let implicit = sources.read(
+            "implicit",
+            if loopback { "always" } else { "never" },
+            "always, until_first_definition or never",
+            policy,
+        );
+        let allow_repeats = sources.read(
+            "allow_repeats",
+            if loopback { "true" } else { "false" },
+            "true or false",
+            parsed::<bool>,
+        );
+        let retention = sources.read(
+            "key_retention_days",
+            "30",
+            "a whole number from 1 to 36500",
+            |text| within(text, 1, 36_500).map(|days| Duration::from_secs(days * 24 * 60 * 60)),
+        );
+        let deadline = sources.read(
+            "deadline_ms",
+            "10000",
+            "a whole number from 1 to 600000",
+            |text| within(text, 1, 600_000).map(Duration::from_millis),
+        );
+        let events_file = sources.read_optional("events_file", "a path", path);
+        let shutdown = sources.read(
+            "shutdown_seconds",
+            "30",
+            "a whole number from 0 to 3600",
+            |text| within(text, 0, 3_600).map(Duration::from_secs),
+        );
+
+        let effective = sources.finish()?;
+        Ok(Self {
+            listen: SocketAddr::new(bind, port),
+            log_level,
+            log_format,
+            data,
+            time_zone,
+            implicit,
+            allow_repeats,
+            key_retention: retention,
+            deadline,
+            events_file,
+            shutdown,
+            effective,
+        })
+    }
+
+    /// The data file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.data.join(FILE_NAME)
+    }
+}
+
+impl fmt::Display for Config {
+    /// TOML that can be used as a configuration file, each line with where its value comes from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.effective
+            .iter()
+            .try_for_each(|setting| writeln!(f, "{setting}"))
+    }
+}
+
+fn parsed<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+fn within(text: &str, least: u64, most: u64) -> Option<u64> {
+    parsed(text).filter(|value| (least..=most).contains(value))
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+fn policy(text: &str) -> Option<ImplicitPolicy> {
+    match text {
+        "always" => Some(ImplicitPolicy::Always),
+        "until_first_definition" => Some(ImplicitPolicy::UntilFirstDefinition),
+        "never" => Some(ImplicitPolicy::Never),
+        _ => None,
+    }
+}

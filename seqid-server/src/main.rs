@@ -1,0 +1,106 @@
+#![doc = include_str!("../README.md")]
+
+mod backup;
+mod compose;
+mod config;
+mod connections;
+mod metrics;
+mod recover;
+mod relay;
+mod serve;
+mod shutdown;
+mod telemetry;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use config::{Config, Settings};
+
+/// What stands below the options in `--help`.
+const NOTES: &str = "\
+Each setting is taken from its flag, else from its environment variable, else from the configuration file, else its \
+default. An empty variable counts as unset. The file is TOML; its keys are the flags' names with `_` for `-`:
+
+  port = 8080
+  time_zone = \"Asia/Jakarta\"
+
+Exit codes: 0 done, or stopped as asked; 1 could not start, or failed; 2 the command line is wrong; 130 and 143 \
+stopped at once by a second SIGINT or SIGTERM.";
+
+/// Sequential document numbers over REST, kept in one file.
+///
+/// Without a command it serves. With nothing configured it listens on 127.0.0.1:8080 and keeps its data in the
+/// folder seqid-data.
+#[derive(Debug, Parser)]
+#[command(name = "seqid-server", version, after_help = NOTES, max_term_width = 110)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Command {
+    /// Serve requests until SIGTERM or SIGINT. The default
+    Serve,
+    /// Accept a data file that was restored from a backup, or copied, so that it can be served again
+    #[command(long_about = recover::ABOUT)]
+    Recover(recover::Arguments),
+    /// Copy the data file to another place, also while the service runs
+    Backup(backup::Arguments),
+    /// Read the configuration, print what is in effect and where it comes from, and exit
+    CheckConfig,
+}
+
+fn main() -> ExitCode {
+    let matches = CommandLine::command()
+        .mut_args(|argument| argument.hide_env_values(true))
+        .get_matches();
+    let line = match CommandLine::from_arg_matches(&matches) {
+        Ok(line) => line,
+        Err(error) => error.exit(),
+    };
+    match run(line.command.unwrap_or(Command::Serve), &matches) {
+        Ok(code) => code,
+        Err(error) => {
+            say(
+                &mut io::stderr(),
+                &format!("seqid-server: {}", with_causes(&error)),
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
+    let config = Config::read(matches)?;
+    match command {
+        Command::Serve => serve::run(config),
+        Command::Recover(arguments) => recover::run(&config, arguments),
+        Command::Backup(arguments) => backup::run(&config, &arguments),
+        Command::CheckConfig => {
+            say(&mut io::stdout(), config.to_string().trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Writes a line for a person. Nobody may be reading, which is no reason to fail.
+fn say(to: &mut impl Write, line: &str) {
+    let _unread = writeln!(to, "{line}").and_then(|()| to.flush());
+}
+
+/// An error with its causes, those left out that were said already.
+fn with_causes(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |text, cause| match text.as_str() {
+            "" => cause,
+            said if said.contains(&cause) => text,
+            said => format!("{said}: {cause}"),
+        })
+}

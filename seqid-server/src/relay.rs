@@ -1,0 +1,237 @@
+//! Events on their way from the store to a file of JSON lines.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use seqid_core::clock::Clock;
+use seqid_core::event::Recorded;
+use seqid_core::json_lines::JsonLines;
+use seqid_core::relay::Relay;
+use seqid_core::store::{EventSource, StoreError};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::shutdown::stopped;
+
+/// When nothing is written any more and the store has offered no event for so long, all were delivered. One that
+/// comes later than that is not lost: it is delivered at the next start.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// Delivers until it is stopped.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    running: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Delivery {
+    /// Begins to deliver.
+    pub(crate) fn start(source: Arc<dyn EventSource>, sink: JsonLines, progress: Arc<Progress>) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let drained = Arc::new(Notify::new());
+        let outbox = Outbox {
+            source,
+            stopping,
+            drained: Arc::clone(&drained),
+            progress,
+        };
+        let running = tokio::spawn(async move {
+            let relay = Relay::new(outbox, sink);
+            tokio::select! {
+                () = relay.run(|error| {
+                    let cause = std::error::Error::source(error).map(ToString::to_string);
+                    tracing::warn!(%error, cause, "events were not delivered; they are tried again");
+                }) => {}
+                () = drained.notified() => {}
+            }
+        });
+        Self { running, stop }
+    }
+
+    /// Delivers what is left, once nothing is written any more, and ends. Gives up after `patience`.
+    pub(crate) async fn finish(mut self, patience: Duration) {
+        self.stop.send_replace(true);
+        if timeout(patience, &mut self.running).await.is_err() {
+            self.running.abort();
+            tracing::warn!("not all events were delivered; the rest follow at the next start");
+        }
+    }
+}
+
+/// Opens the file that events are appended to.
+///
+/// # Errors
+/// Says which setting to change.
+pub(crate) fn open(path: &Path) -> anyhow::Result<JsonLines> {
+    JsonLines::open(path).with_context(|| {
+        format!(
+            "cannot append to {}: check SEQID_EVENTS_FILE and its folder",
+            path.display()
+        )
+    })
+}
+
+/// The store's events, with a look at what is under way, and an end.
+#[derive(Debug)]
+struct Outbox {
+    source: Arc<dyn EventSource>,
+    stopping: watch::Receiver<bool>,
+    drained: Arc<Notify>,
+    progress: Arc<Progress>,
+}
+
+impl Outbox {
+    async fn quiet(&self) {
+        stopped(&mut self.stopping.clone()).await;
+        tokio::time::sleep(QUIET).await;
+    }
+}
+
+#[async_trait]
+impl EventSource for Outbox {
+    async fn take(&self, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+        tokio::select! {
+            biased;
+            events = self.source.take(limit) => {
+                let events = events?;
+                self.progress.took(&events);
+                Ok(events)
+            }
+            () = self.quiet() => {
+                self.drained.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
+        self.source.acknowledge(position).await?;
+        self.progress.delivered();
+        Ok(())
+    }
+}
+
+/// How far the delivery has come.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    clock: Arc<dyn Clock>,
+    /// When the oldest event happened that was taken and not delivered, in microseconds; [`i64::MAX`] for none.
+    oldest: AtomicI64,
+    taken: AtomicI64,
+    events: Counter,
+}
+
+impl Progress {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            oldest: AtomicI64::new(i64::MAX),
+            taken: AtomicI64::new(0),
+            events: Counter::default(),
+        }
+    }
+
+    fn took(&self, events: &[Recorded]) {
+        if let Some(first) = events.first() {
+            self.oldest.store(first.event.at.as_micros(), Ordering::Relaxed);
+            self.taken
+                .store(i64::try_from(events.len()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    fn delivered(&self) {
+        self.oldest.store(i64::MAX, Ordering::Relaxed);
+        self.events
+            .inc_by(self.taken.swap(0, Ordering::Relaxed).unsigned_abs());
+    }
+
+    /// The age of the oldest event that waits for the sink.
+    fn lag(&self) -> Duration {
+        let micros = self
+            .clock
+            .now()
+            .as_micros()
+            .saturating_sub(self.oldest.load(Ordering::Relaxed));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+}
+
+/// Shows a [`Progress`] among the metrics.
+#[derive(Debug)]
+pub(crate) struct Lag(pub(crate) Arc<Progress>);
+
+impl Collector for Lag {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let lag = ConstGauge::new(self.0.lag().as_secs_f64());
+        let help = "Age of the oldest event that waits to be written to the events file";
+        lag.encode(encoder.encode_descriptor("seqid_relay_lag_seconds", help, None, lag.metric_type())?)?;
+        let events = &self.0.events;
+        let help = "Events written to the events file";
+        events.encode(encoder.encode_descriptor("seqid_relay_events", help, None, events.metric_type())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seqid_core::clock::{ManualClock, Seed};
+    use seqid_core::numbering::DrawRequest;
+    use seqid_core::store::CounterStore;
+    use seqid_core::time::Timestamp;
+    use seqid_core::{Issuer, MemoryStore, Numbering, Prefix};
+
+    async fn drawn(store: &Arc<MemoryStore>, times: usize) {
+        let issuer = Issuer::new(Arc::clone(store) as _);
+        for _ in 0..times {
+            issuer
+                .draw(DrawRequest::new(Prefix::new("INV").unwrap()))
+                .await
+                .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_drawn_before_the_end_is_in_the_file_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _, Seed(1)));
+        for round in 1..=3 {
+            let progress = Arc::new(Progress::new(Arc::clone(&clock) as _));
+            let delivery = Delivery::start(Arc::clone(&store) as _, open(&path).unwrap(), progress);
+            drawn(&store, 10).await;
+            delivery.finish(Duration::from_secs(10)).await;
+            let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+            assert_eq!(
+                lines,
+                1 + round * 10,
+                "a definition and {round} rounds of ten draws"
+            );
+        }
+        store.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_lag_is_the_age_of_the_oldest_event_that_waits() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(5_000_000)));
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _, Seed(1)));
+        drawn(&store, 1).await;
+        let progress = Progress::new(Arc::clone(&clock) as _);
+        assert_eq!(progress.lag(), Duration::ZERO);
+        progress.took(&store.take(10).await.unwrap());
+        clock.set(Timestamp::from_micros(8_000_000));
+        assert_eq!(progress.lag(), Duration::from_secs(3));
+        progress.delivered();
+        assert_eq!(progress.lag(), Duration::ZERO);
+        assert_eq!(progress.events.get(), 2);
+    }
+}

@@ -1,0 +1,208 @@
+//! `seqid-server serve`.
+
+use std::fmt::Write;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use seqid_core::ImplicitPolicy;
+use seqid_core::store::CounterStore;
+use tokio::net::TcpSocket;
+use tokio::sync::watch;
+
+use crate::compose::{self, Composed};
+use crate::config::Config;
+use crate::relay::Delivery;
+use crate::shutdown::Signals;
+use crate::{connections, say, telemetry};
+
+/// The least time that events have to reach their file when the service stops.
+const LEAST_DELIVERY: Duration = Duration::from_secs(2);
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Whatever keeps the service from starting, or from closing its store.
+pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    telemetry::start(&config.log_level, config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    let ended = runtime.block_on(async {
+        let signals = Signals::listen().context("cannot listen for signals")?;
+        let (stop, stopping) = watch::channel(false);
+        let mut serving = tokio::spawn(serve(config, stopping));
+        tokio::select! {
+            ended = &mut serving => ended.context("the service failed")?.map(|()| None),
+            asked = signals.second(&stop) => Ok(Some(asked)),
+        }
+    });
+    match ended {
+        Ok(None) => {
+            runtime.shutdown_background();
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Some(asked)) => {
+            // To drop it would close the store, which may be what takes so long.
+            std::mem::forget(runtime);
+            Ok(asked.exit_code())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let socket = bind(config.listen)?;
+    let composed = compose::compose(&config, stop.clone()).await?;
+    let Composed {
+        store,
+        events,
+        router,
+        metrics,
+        ..
+    } = composed;
+    let listener = socket
+        .listen(connections::BACKLOG)
+        .map_err(|error| cannot_listen(config.listen, error))?;
+    let address = listener
+        .local_addr()
+        .context("cannot tell on which port it listens")?;
+
+    say(
+        &mut io::stdout(),
+        &banner(address, &absolute(&config.file()), config.implicit),
+    );
+    tracing::info!(%address, file = %config.file().display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "NO AUTHENTICATION: whoever reaches this address can draw and reset numbers");
+    }
+
+    let delivery = events.map(|(sink, progress)| Delivery::start(Arc::clone(&store) as _, sink, progress));
+    connections::serve(listener, router, metrics, stop.clone(), config.shutdown).await;
+    let ending = Instant::now();
+    if let Some(delivery) = delivery {
+        delivery.finish(config.shutdown.max(LEAST_DELIVERY)).await;
+    }
+    store.close().await.context("the store was not closed cleanly")?;
+    tracing::info!(took = ?ending.elapsed(), "stopped");
+    Ok(())
+}
+
+/// Takes the address without answering on it yet: a port that is taken is found before the store is touched, and
+/// nobody connects before there is somebody to answer.
+fn bind(address: SocketAddr) -> anyhow::Result<TcpSocket> {
+    let attempt = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        // Connections of an earlier run that the kernel still remembers do not count as taking the port.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    attempt().map_err(|error| cannot_listen(address, error))
+}
+
+fn cannot_listen(address: SocketAddr, error: io::Error) -> anyhow::Error {
+    let (ip, port) = (address.ip(), address.port());
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "port {port} is taken by another program: stop that one, or choose another port with PORT"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "this machine does not have the address {ip}: set SEQID_BIND to one that it has, or to 0.0.0.0"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} needs a privilege: choose one from 1024 up with PORT")
+        }
+        _ => return anyhow!(error).context(format!("cannot listen on {address}")),
+    };
+    anyhow!("cannot listen on {address}: {advice}")
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
+}
+
+/// What a person who has just started the service wants to know.
+fn banner(address: SocketAddr, file: &str, implicit: ImplicitPolicy) -> String {
+    let url = format!("http://{}", reachable(address));
+    let mut text = format!("seqid listens on http://{address} and keeps its numbers in {file}\n");
+    text += if address.ip().is_loopback() {
+        "It asks nobody who they are, and can be reached from this machine only.\n"
+    } else {
+        "WARNING: NO AUTHENTICATION. Whoever reaches this address can draw and reset numbers.\n"
+    };
+    let mut command = |title, method, path, body| {
+        let line = format!("curl -X {method} {url}{path} -H 'Content-Type: application/json' -d '{body}'");
+        let _infallible = write!(text, "\n{title}:\n  {line}\n");
+    };
+    if implicit != ImplicitPolicy::Always {
+        command(
+            "Define a sequence",
+            "PUT",
+            "/api/v1/sequences/INV",
+            r#"{"format":"{prefix}-{seq:3}"}"#,
+        );
+    }
+    command("Draw a number", "POST", "/api/v1/next", r#"{"prefix":"INV"}"#);
+    let _infallible = write!(text, "\nAll that it can do: {url}/docs");
+    text
+}
+
+/// The address under which this machine reaches it.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_names_an_address_that_can_be_called() {
+        let banner = |address: &str| banner(address.parse().unwrap(), "seqid.db", ImplicitPolicy::Always);
+        assert!(banner("127.0.0.1:8080").contains("curl -X POST http://127.0.0.1:8080/api/v1/next"));
+        assert!(banner("0.0.0.0:8080").contains("curl -X POST http://127.0.0.1:8080/api/v1/next"));
+        assert!(banner("[::]:8080").contains("curl -X POST http://[::1]:8080/api/v1/next"));
+        assert!(banner("10.1.2.3:1").contains("curl -X POST http://10.1.2.3:1/api/v1/next"));
+    }
+
+    #[test]
+    fn the_banner_says_that_nobody_is_asked_who_they_are() {
+        let banner = |address: &str| banner(address.parse().unwrap(), "seqid.db", ImplicitPolicy::Always);
+        assert!(banner("127.0.0.1:8080").contains("from this machine only"));
+        assert!(banner("0.0.0.0:8080").contains("NO AUTHENTICATION"));
+    }
+
+    #[test]
+    fn a_sequence_is_defined_first_where_draws_do_not_define_it() {
+        for (policy, defines) in [
+            (ImplicitPolicy::Always, false),
+            (ImplicitPolicy::UntilFirstDefinition, true),
+            (ImplicitPolicy::Never, true),
+        ] {
+            let text = banner("127.0.0.1:80".parse().unwrap(), "seqid.db", policy);
+            assert_eq!(text.contains("curl -X PUT"), defines, "{policy:?}");
+        }
+    }
+}

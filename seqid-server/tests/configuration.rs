@@ -1,0 +1,436 @@
+//! Every setting, from every source.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod running;
+
+use std::path::Path;
+use std::process::Command;
+
+use running::{Ended, program, run};
+
+/// A setting: its key, its variable, its default, values at the edge of what is allowed, values beyond it, and words
+/// of the message then.
+struct Setting {
+    key: &'static str,
+    variable: &'static str,
+    default: &'static str,
+    allowed: &'static [&'static str],
+    refused: &'static [&'static str],
+    message: &'static str,
+}
+
+const SETTINGS: [Setting; 12] = [
+    Setting {
+        key: "port",
+        variable: "PORT",
+        default: "8080",
+        allowed: &["0", "1", "65535"],
+        refused: &["65536", "-1", "http", "80.5", " 80", "0x50"],
+        message: "a whole number from 0 to 65535",
+    },
+    Setting {
+        key: "bind",
+        variable: "SEQID_BIND",
+        default: "127.0.0.1",
+        allowed: &["127.0.0.1", "0.0.0.0", "::", "::1", "10.0.0.255"],
+        refused: &["localhost", "127.0.0.1:80", "10.0.0.256", "*"],
+        message: "an IP address",
+    },
+    Setting {
+        key: "log_level",
+        variable: "LOG_LEVEL",
+        default: "info",
+        allowed: &[
+            "error",
+            "warn",
+            "info",
+            "debug",
+            "trace",
+            "off",
+            "INFO",
+            "info,seqid_http=debug",
+            "hyper=off",
+        ],
+        refused: &["loud", "inof", "info,loud", "seqid_http=loud"],
+        message: "error, warn, info, debug, trace or off",
+    },
+    Setting {
+        key: "log_format",
+        variable: "SEQID_LOG_FORMAT",
+        default: "json",
+        allowed: &["text", "json"],
+        refused: &["JSON", "xml"],
+        message: "text or json",
+    },
+    Setting {
+        key: "data",
+        variable: "SEQID_DATA",
+        default: "seqid-data",
+        allowed: &["x", "/var/lib/seqid", "a folder"],
+        refused: &[],
+        message: "a path",
+    },
+    Setting {
+        key: "time_zone",
+        variable: "SEQID_TIME_ZONE",
+        default: "UTC",
+        allowed: &["UTC", "Asia/Jakarta", "America/Argentina/Buenos_Aires"],
+        refused: &["Mars/Olympus", "+07:00", "WIB"],
+        message: "a time zone such as Asia/Jakarta",
+    },
+    Setting {
+        key: "implicit",
+        variable: "SEQID_IMPLICIT",
+        default: "always",
+        allowed: &["always", "until_first_definition", "never"],
+        refused: &["Always", "yes", "true"],
+        message: "always, until_first_definition or never",
+    },
+    Setting {
+        key: "allow_repeats",
+        variable: "SEQID_ALLOW_REPEATS",
+        default: "true",
+        allowed: &["true", "false"],
+        refused: &["yes", "1", "True"],
+        message: "true or false",
+    },
+    Setting {
+        key: "key_retention_days",
+        variable: "SEQID_KEY_RETENTION_DAYS",
+        default: "30",
+        allowed: &["1", "36500"],
+        refused: &["0", "36501", "-1", "30d"],
+        message: "a whole number from 1 to 36500",
+    },
+    Setting {
+        key: "deadline_ms",
+        variable: "SEQID_DEADLINE_MS",
+        default: "10000",
+        allowed: &["1", "600000"],
+        refused: &["0", "600001", "10s"],
+        message: "a whole number from 1 to 600000",
+    },
+    Setting {
+        key: "events_file",
+        variable: "SEQID_EVENTS_FILE",
+        default: "",
+        allowed: &["events.jsonl", "/var/log/seqid/events.jsonl"],
+        refused: &[],
+        message: "a path",
+    },
+    Setting {
+        key: "shutdown_seconds",
+        variable: "SEQID_SHUTDOWN_SECONDS",
+        default: "30",
+        allowed: &["0", "3600"],
+        refused: &["-1", "3601", "30s"],
+        message: "a whole number from 0 to 3600",
+    },
+];
+
+impl Setting {
+    fn flag(&self) -> String {
+        format!("--{}", self.key.replace('_', "-"))
+    }
+}
+
+fn check_config(folder: &Path) -> Command {
+    let mut command = program(folder);
+    command.arg("check-config");
+    command
+}
+
+#[track_caller]
+fn in_effect(ended: &Ended) -> toml::Table {
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended
+        .stdout
+        .parse()
+        .unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
+}
+
+/// The value of a key as text.
+#[track_caller]
+fn value(ended: &Ended, key: &str) -> String {
+    match in_effect(ended).get(key) {
+        None => String::new(),
+        Some(toml::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn write(folder: &Path, text: &str) {
+    std::fs::write(folder.join("seqid.toml"), text).unwrap();
+}
+
+#[test]
+fn everything_has_a_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = run(&mut check_config(folder.path()));
+    for setting in SETTINGS {
+        assert_eq!(value(&ended, setting.key), setting.default, "{}", setting.key);
+    }
+    assert!(
+        !folder.path().join("seqid-data").exists(),
+        "to look changes nothing"
+    );
+}
+
+#[test]
+fn what_is_allowed_is_taken_from_every_source() {
+    let folder = tempfile::tempdir().unwrap();
+    for setting in SETTINGS {
+        for text in setting.allowed {
+            let by_variable = run(check_config(folder.path()).env(setting.variable, text));
+            assert_eq!(value(&by_variable, setting.key), *text);
+            let by_flag = run(check_config(folder.path()).args([&setting.flag(), *text]));
+            assert_eq!(value(&by_flag, setting.key), *text);
+            write(
+                folder.path(),
+                &format!("{} = {}", setting.key, toml::Value::from(*text)),
+            );
+            let by_file = run(check_config(folder.path()).args(["--config", "seqid.toml"]));
+            assert_eq!(value(&by_file, setting.key), *text);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_under_the_name_by_which_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    for setting in SETTINGS {
+        for text in setting.refused {
+            let quoted = format!("{text:?}");
+            let by_variable = run(check_config(folder.path()).env(setting.variable, text));
+            by_variable.refused(&[&format!("{} is {quoted}", setting.variable), setting.message]);
+            let by_flag = run(check_config(folder.path()).arg(format!("{}={text}", setting.flag())));
+            by_flag.refused(&[&format!("{} is {quoted}", setting.flag()), setting.message]);
+            write(
+                folder.path(),
+                &format!("{} = {}", setting.key, toml::Value::from(*text)),
+            );
+            let by_file = run(check_config(folder.path()).args(["--config", "seqid.toml"]));
+            by_file.refused(&[
+                &format!("{} in seqid.toml is {quoted}", setting.key),
+                setting.message,
+            ]);
+        }
+    }
+}
+
+#[test]
+fn a_flag_comes_before_a_variable_before_the_file_before_the_default() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "port = 3\nbind = \"::1\"");
+    let port = |command: &mut Command| value(&run(command), "port");
+    let command = || {
+        let mut command = check_config(folder.path());
+        command.env("SEQID_CONFIG", "seqid.toml");
+        command
+    };
+    assert_eq!(port(&mut command()), "3");
+    assert_eq!(port(command().env("PORT", "2")), "2");
+    assert_eq!(port(command().env("PORT", "2").args(["--port", "1"])), "1");
+    assert_eq!(port(command().env("PORT", "").env("SEQID_CONFIG", "")), "8080");
+    assert_eq!(
+        port(command().env("PORT", "")),
+        "3",
+        "an empty variable counts as unset"
+    );
+    assert_eq!(value(&run(command().env("PORT", "2")), "bind"), "::1");
+}
+
+#[test]
+fn a_flag_may_stand_on_either_side_of_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = run(program(folder.path())
+        .env("PORT", "2")
+        .args(["--port", "1", "check-config"]));
+    assert_eq!(value(&before, "port"), "1");
+    let after = run(program(folder.path())
+        .env("PORT", "2")
+        .args(["check-config", "--port", "1"]));
+    assert_eq!(value(&after, "port"), "1");
+}
+
+#[test]
+fn an_empty_flag_is_no_value() {
+    let folder = tempfile::tempdir().unwrap();
+    run(check_config(folder.path()).args(["--data", ""])).refused(&["--data is \"\"", "a path"]);
+    run(check_config(folder.path()).args(["--events-file", ""])).refused(&["--events-file is \"\""]);
+}
+
+#[test]
+fn only_a_loopback_address_is_lenient_unless_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (bind, implicit, repeats) in [
+        ("127.0.0.1", "always", "true"),
+        ("::1", "always", "true"),
+        ("0.0.0.0", "never", "false"),
+    ] {
+        let ended = run(check_config(folder.path()).env("SEQID_BIND", bind));
+        assert_eq!(
+            (value(&ended, "implicit"), value(&ended, "allow_repeats")),
+            (implicit.into(), repeats.into())
+        );
+    }
+    let told = run(check_config(folder.path())
+        .env("SEQID_BIND", "::")
+        .args(["--implicit=always"]));
+    assert_eq!(value(&told, "implicit"), "always");
+}
+
+#[test]
+fn what_is_printed_can_be_used_as_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = "a \"folder\" \\ # of=odd\tname";
+    let printed = run(check_config(folder.path())
+        .env("SEQID_DATA", odd)
+        .env("PORT", "7"));
+    write(folder.path(), &printed.stdout);
+    let read = run(check_config(folder.path()).args(["--config", "seqid.toml"]));
+    assert_eq!(in_effect(&read), in_effect(&printed));
+    assert_eq!(value(&read, "data"), odd);
+    assert!(printed.stdout.contains("port = 7  # PORT"), "{}", printed.stdout);
+    assert!(
+        printed.stdout.contains("time_zone = \"UTC\"  # default"),
+        "{}",
+        printed.stdout
+    );
+    assert!(
+        read.stdout.contains("port = 7  # port in seqid.toml"),
+        "{}",
+        read.stdout
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "prot = 8080");
+    let ended = run(check_config(folder.path()).args(["--config", "seqid.toml"]));
+    ended.refused(&["seqid.toml: the key \"prot\" does not exist", "port"]);
+    write(folder.path(), "[http]\nport = 8080");
+    run(check_config(folder.path()).args(["--config", "seqid.toml"])).refused(&["\"http\""]);
+    write(folder.path(), "port = [8080]");
+    run(check_config(folder.path()).args(["--config", "seqid.toml"])).refused(&["port in seqid.toml is"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    run(check_config(folder.path()).args(["--config", "nowhere.toml"]))
+        .refused(&["--config", "nowhere.toml"]);
+    run(check_config(folder.path()).env("SEQID_CONFIG", "x.toml")).refused(&["SEQID_CONFIG", "x.toml"]);
+    write(folder.path(), "port = = 8080");
+    run(check_config(folder.path()).args(["--config", "seqid.toml"])).refused(&["seqid.toml", "line 1"]);
+}
+
+#[test]
+fn a_variable_of_a_backend_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (variable, backend) in [
+        ("DATABASE_URL", "PostgreSQL"),
+        ("DB_HOST", "PostgreSQL"),
+        ("GRPC_PORT", "gRPC"),
+        ("RABBITMQ_URL", "RabbitMQ"),
+        ("REDIS_ADDR", "Redis"),
+    ] {
+        run(program(folder.path()).env("PORT", "0").env(variable, "secret:1"))
+            .refused(&[variable, "no", backend]);
+        let ended = run(check_config(folder.path()).env(variable, "secret:1"));
+        ended.refused(&[variable]);
+        assert!(
+            !ended.stderr.contains("secret"),
+            "such values hold passwords: {}",
+            ended.stderr
+        );
+        in_effect(&run(check_config(folder.path()).env(variable, "")));
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "prot = 1\ndeadline_ms = 0");
+    let ended = run(check_config(folder.path())
+        .env("PORT", "x")
+        .env("REDIS_ADDR", "y")
+        .args(["--bind=z", "--config=seqid.toml"]));
+    ended.refused(&[
+        "PORT",
+        "REDIS_ADDR",
+        "--bind",
+        "\"prot\"",
+        "deadline_ms in seqid.toml",
+    ]);
+}
+
+#[test]
+fn help_names_every_variable_with_its_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = run(program(folder.path()).env("COLUMNS", "100").arg("--help"));
+    assert_eq!(help.code, Some(0));
+    // Wrapped lines are one again.
+    let words = help.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for setting in SETTINGS {
+        assert!(
+            words.contains(&format!("{} <", setting.flag())),
+            "{}",
+            setting.key
+        );
+        assert!(
+            words.contains(&format!("[env: {}]", setting.variable)),
+            "{}",
+            setting.variable
+        );
+        assert!(words.contains("[default: "), "{}", setting.default);
+    }
+    for default in [
+        "8080",
+        "127.0.0.1",
+        "info",
+        "seqid-data",
+        "UTC",
+        "30",
+        "10000",
+        "none",
+    ] {
+        assert!(words.contains(&format!("[default: {default}]")), "{default}");
+    }
+    assert!(words.contains("Exit codes: 0"));
+}
+
+#[test]
+fn the_table_in_the_readme_is_complete() {
+    let rows: Vec<&str> = include_str!("../README.md")
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    for setting in SETTINGS {
+        let row = format!("| `{}` | `{}` |", setting.variable, setting.key);
+        let row = rows.iter().find(|found| found.starts_with(&row));
+        let row = row.unwrap_or_else(|| panic!("{} has no row", setting.variable));
+        let default = if setting.default.is_empty() {
+            "none"
+        } else {
+            setting.default
+        };
+        assert!(row.contains(default), "{row}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["--nonsense"][..],
+        &["nonsense"],
+        &["recover"],
+        &["backup"],
+        &["recover", "--reason", ""],
+    ] {
+        let ended = run(program(folder.path()).args(arguments));
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {ended:?}");
+    }
+}
