@@ -15,7 +15,7 @@ use seqid_core::time::Timestamp;
 use crate::database::Identity;
 use crate::error::Fault;
 use crate::keys::KeyIndex;
-use crate::rows::{self, signed};
+use crate::rows::{self, EventRow, signed};
 
 /// A transaction ends at so many commands, or after so long, even if more keep coming: callers should not wait.
 pub(crate) const LARGEST: usize = 1_024;
@@ -204,23 +204,43 @@ impl<'a> Batch<'a> {
     fn write_events(&mut self) -> Result<(), Fault> {
         let events = self.snapshot.take_events();
         let connection = self.connection;
-        let mut insert = rows::event_inserter(connection)?;
+        let mut rows: Vec<EventRow<'_>> = Vec::with_capacity(events.len());
         for linked in &events {
-            let sequence = self.sequence_row(linked.event.subject.sequence())?;
+            let (sequence, counter) = match rows.last() {
+                // Most events of a batch are of the counter of the one before.
+                Some(EventRow {
+                    sequence,
+                    counter,
+                    linked: before,
+                    ..
+                }) if before.event.subject == linked.event.subject => (*sequence, *counter),
+                _ => self.rows_of(&linked.event)?,
+            };
             if linked.event.kind == EventKind::Defined {
                 rows::insert_definition(connection, sequence, &linked.event)?;
             }
-            let counter = match linked.event.subject.counter() {
-                Some(key) => Some(self.counter_row(sequence, key)?),
-                None => None,
-            };
             let position = self.tables.identity.last_position + 1;
-            rows::insert_event(&mut insert, position, (sequence, counter), linked)?;
+            rows.push(EventRow {
+                position,
+                sequence,
+                counter,
+                linked,
+            });
             self.tables.identity.last_position = position;
             self.tables.identity.last_hash = linked.hash;
             self.index_key(&linked.event, position);
         }
+        rows::insert_events(connection, &rows)?;
         Ok(())
+    }
+
+    fn rows_of(&mut self, event: &Event) -> Result<(i64, Option<i64>), Fault> {
+        let sequence = self.sequence_row(event.subject.sequence())?;
+        let counter = match event.subject.counter() {
+            Some(key) => Some(self.counter_row(sequence, key)?),
+            None => None,
+        };
+        Ok((sequence, counter))
     }
 
     fn index_key(&mut self, event: &Event, position: u64) {

@@ -318,57 +318,138 @@ fn mode_of(code: u8) -> Option<Mode> {
         .find(|mode| mode_code(*mode) == code)
 }
 
-const INSERT_EVENT: &str = "INSERT INTO event (position, sequence, counter, kind, n, generation, epoch, first, step, \
-     count, version, mode, at, date, fields, actor, client, request, reference, relates_to, reason, key, fingerprint, \
-     detail, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-     ?20, ?21, ?22, ?23, ?24, ?25)";
+/// How many events one statement inserts: a statement costs about as much as the row that it writes.
+const ROWS: usize = 16;
 
-/// The statement of [`insert_event`].
-pub(crate) fn event_inserter(connection: &Connection) -> Result<CachedStatement<'_>> {
-    connection.prepare_cached(INSERT_EVENT)
+macro_rules! event_columns {
+    () => {
+        "INSERT INTO event (position, sequence, counter, kind, n, generation, epoch, first, step, count, version, \
+         mode, at, date, fields, actor, client, request, reference, relates_to, reason, key, fingerprint, detail, \
+         hash) VALUES "
+    };
 }
 
-pub(crate) fn insert_event(
-    statement: &mut CachedStatement<'_>,
-    position: u64,
-    (sequence, counter): (i64, Option<i64>),
-    Linked { event, hash }: &Linked,
-) -> Result<()> {
-    let run = event.run;
-    let fields = (!event.fields.is_empty()).then(|| event.fields.to_string());
-    // A definition stands in its own table.
-    let detail = event
-        .detail
-        .as_deref()
-        .filter(|_| event.kind != EventKind::Defined);
-    let values: [&dyn ToSql; 25] = [
-        &signed(position),
-        &sequence,
-        &counter,
-        &(event.kind as u8),
-        &signed(event.n),
-        &event.generation,
-        &event.epoch,
-        &run.map(|run| signed(run.first.get())),
-        &run.map(|run| signed(run.step)),
-        &run.map(|run| signed(run.count)),
-        &event.version,
-        &mode_code(event.mode),
-        &event.at.as_micros(),
-        &event.date.map(Date::days_since_epoch),
-        &fields,
-        &event.origin.actor.as_ref().map(AsRef::<str>::as_ref),
-        &event.origin.client.as_ref().map(AsRef::<str>::as_ref),
-        &event.origin.request.as_ref().map(AsRef::<str>::as_ref),
-        &event.reference.as_ref().map(AsRef::<str>::as_ref),
-        &event.relates_to.as_ref().map(AsRef::<str>::as_ref),
-        &event.reason.as_ref().map(AsRef::<str>::as_ref),
-        &event.key.as_ref().map(|keyed| keyed.key.as_str()),
-        &event.key.as_ref().map(|keyed| keyed.fingerprint.0),
-        &detail,
-        hash,
-    ];
-    statement.execute(values).map(drop)
+macro_rules! event_row {
+    () => {
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    };
+}
+
+macro_rules! four_event_rows {
+    () => {
+        concat!(
+            event_row!(),
+            ", ",
+            event_row!(),
+            ", ",
+            event_row!(),
+            ", ",
+            event_row!()
+        )
+    };
+}
+
+const INSERT_EVENT: &str = concat!(event_columns!(), event_row!());
+const INSERT_EVENTS: &str = concat!(
+    event_columns!(),
+    four_event_rows!(),
+    ", ",
+    four_event_rows!(),
+    ", ",
+    four_event_rows!(),
+    ", ",
+    four_event_rows!()
+);
+
+/// An event with the rows that it belongs to.
+#[derive(Debug)]
+pub(crate) struct EventRow<'a> {
+    pub(crate) position: u64,
+    pub(crate) sequence: i64,
+    pub(crate) counter: Option<i64>,
+    pub(crate) linked: &'a Linked,
+}
+
+pub(crate) fn insert_events(connection: &Connection, events: &[EventRow<'_>]) -> Result<()> {
+    let (whole, rest) = events.as_chunks::<ROWS>();
+    if !whole.is_empty() {
+        let mut insert = connection.prepare_cached(INSERT_EVENTS)?;
+        whole
+            .iter()
+            .try_for_each(|events| insert_rows(&mut insert, events))?;
+    }
+    if !rest.is_empty() {
+        let mut insert = connection.prepare_cached(INSERT_EVENT)?;
+        rest.chunks(1)
+            .try_for_each(|event| insert_rows(&mut insert, event))?;
+    }
+    Ok(())
+}
+
+fn insert_rows(statement: &mut CachedStatement<'_>, events: &[EventRow<'_>]) -> Result<()> {
+    // What is not bound is null.
+    statement.clear_bindings();
+    let mut binder = Binder { statement, at: 0 };
+    events.iter().try_for_each(|event| binder.event(event))?;
+    statement.raw_execute().map(drop)
+}
+
+/// Binds one parameter after another.
+struct Binder<'a, 'c> {
+    statement: &'a mut CachedStatement<'c>,
+    at: usize,
+}
+
+impl Binder<'_, '_> {
+    fn value(&mut self, value: impl ToSql) -> Result<()> {
+        self.at += 1;
+        self.statement.raw_bind_parameter(self.at, value)
+    }
+
+    fn optional(&mut self, value: Option<impl ToSql>) -> Result<()> {
+        match value {
+            Some(value) => self.value(value),
+            None => {
+                self.at += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn text(&mut self, text: Option<&impl AsRef<str>>) -> Result<()> {
+        self.optional(text.map(AsRef::as_ref))
+    }
+
+    fn event(&mut self, row: &EventRow<'_>) -> Result<()> {
+        let Linked { event, hash } = row.linked;
+        let run = event.run;
+        self.value(signed(row.position))?;
+        self.value(row.sequence)?;
+        self.optional(row.counter)?;
+        self.value(event.kind as u8)?;
+        self.value(signed(event.n))?;
+        self.value(event.generation)?;
+        self.value(event.epoch)?;
+        self.optional(run.map(|run| signed(run.first.get())))?;
+        self.optional(run.map(|run| signed(run.step)))?;
+        self.optional(run.map(|run| signed(run.count)))?;
+        self.value(event.version)?;
+        self.value(mode_code(event.mode))?;
+        self.value(event.at.as_micros())?;
+        self.optional(event.date.map(Date::days_since_epoch))?;
+        self.optional((!event.fields.is_empty()).then(|| event.fields.to_string()))?;
+        self.text(event.origin.actor.as_ref())?;
+        self.text(event.origin.client.as_ref())?;
+        self.text(event.origin.request.as_ref())?;
+        self.text(event.reference.as_ref())?;
+        self.text(event.relates_to.as_ref())?;
+        self.text(event.reason.as_ref())?;
+        self.text(event.key.as_ref().map(|keyed| &keyed.key))?;
+        self.optional(event.key.as_ref().map(|keyed| keyed.fingerprint.0))?;
+        // A definition stands in its own table.
+        self.text(event.detail.as_ref().filter(|_| event.kind != EventKind::Defined))?;
+        self.value(hash)
+    }
 }
 
 /// An event with its position and hash.

@@ -30,6 +30,9 @@ use crate::sidecar::sync_folder_of;
 /// The sidecar is written so often while numbers are drawn, and once more when they stop.
 const SIDECAR_EVERY: Duration = Duration::from_millis(250);
 
+/// How long the writer stays awake when nothing waits any more, before it sleeps.
+const AWAKE: Duration = Duration::from_micros(50);
+
 /// What the writer shares with the store's callers.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -237,6 +240,14 @@ impl Writer {
     }
 
     fn rest(&mut self) {
+        // A caller that draws one number after another comes back within this time: waking a thread takes longer.
+        let began = Instant::now();
+        while began.elapsed() < AWAKE {
+            if !self.intake.is_empty() {
+                return;
+            }
+            std::thread::yield_now();
+        }
         if self.sidecar_position == self.known.last_position {
             std::thread::park();
         } else {

@@ -305,7 +305,7 @@ impl Snapshot {
     /// Keeps a counter's new state.
     fn put_counter(&mut self, key: &CounterKey, state: CounterState) {
         if state.chain.n == 1 {
-            self.note_scope(key);
+            self.note_opened(key);
         }
         let slot = Slot {
             found: Found::Counter(state),
@@ -320,6 +320,11 @@ impl Snapshot {
                 self.changes.counters.push(key.clone());
             }
         }
+    }
+
+    /// A counter's first event opens it, and its sequence if it is the first counter.
+    fn note_opened(&mut self, key: &CounterKey) {
+        self.note_scope(key);
         if let Some(Some(sequence)) = self.sequences.get_mut(key.sequence())
             && !sequence.opened
         {
