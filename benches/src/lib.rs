@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod callers;
+mod embedded;
+mod folder;
+mod hand_made;
+pub mod process;
+mod random;
+mod report;
+mod rounds;
+
+pub use callers::{Done, Until, closed_loop, current_thread, draws, multi_thread};
+pub use embedded::{Batches, Embedded};
+pub use folder::{Folder, copy_store};
+pub use hand_made::HandMade;
+pub use random::{nth_key, scrambled};
+pub use report::{Bar, Table, Unit, percentile};
+pub use rounds::{empty_page_caches, interleaved, is_bench_run};
