@@ -14,7 +14,7 @@ use seqid_core::line::{Line, LineParts, Version};
 use seqid_core::names::{Label, Reason};
 use seqid_core::time::{Date, Zone};
 
-use crate::batch::{Batch, Tables};
+use crate::batch::{Batch, Known, Tables};
 use crate::config::SqliteConfig;
 use crate::database::{self, Place};
 use crate::error::{Fault, OpenError};
@@ -88,6 +88,7 @@ pub fn recover(
     let mut tables = Tables {
         keys,
         identity,
+        known: Known::default(),
         key_retention: config.key_retention,
     };
     let incarnation = tables.identity.incarnation + 1;

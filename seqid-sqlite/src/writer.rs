@@ -19,7 +19,7 @@ use seqid_core::store::StoreError;
 use tokio::sync::{Notify, oneshot};
 
 use crate::backup;
-use crate::batch::{Batch, LARGEST, Tables};
+use crate::batch::{Batch, Known, LARGEST, Tables};
 use crate::config::{SqliteConfig, beside};
 use crate::database::{self, Identity, Lock};
 use crate::error::{Fault, OpenError, Rescued, Restored};
@@ -142,6 +142,7 @@ impl Engine {
         let tables = Tables {
             keys,
             identity,
+            known: Known::default(),
             key_retention: config.key_retention,
         };
         Ok(Self {

@@ -33,7 +33,11 @@ impl Issuer {
         });
         let origin = self.origin(std::mem::take(&mut request.origin));
         let key = SequenceKey::new(request.tenant.clone(), request.prefix.clone());
-        let mut sequence = self.find_or_define(&key, &origin).await?;
+        // The rare paths are boxed: a future is as large as its largest path, and is moved for each draw.
+        let mut sequence = match self.kept(&key) {
+            Some(sequence) => sequence,
+            None => Box::pin(self.find_or_define(&key, &origin)).await?,
+        };
         let mut date = self.document_date(&sequence, &request)?;
         let mut opened = None;
         for _ in 0..ATTEMPTS {
@@ -68,14 +72,14 @@ impl Issuer {
                         origin.request.clone(),
                     );
                 }
-                Ok(Reply::Replayed(event)) => return self.replayed(sequence, *event).await,
+                Ok(Reply::Replayed(event)) => return Box::pin(self.replayed(sequence, *event)).await,
                 Ok(_) => return Err(StoreError::Unknown(Arc::new(WrongReply)).into()),
                 Err(StoreError::Refused(Refusal::DateBeforeLast { last })) if request.date.is_none() => {
                     date = last;
                 }
                 Err(error) => {
                     let (head, version) = changed(&error).ok_or(error)?;
-                    sequence = self.catch_up(sequence, head).await?;
+                    sequence = Box::pin(self.catch_up(sequence, head)).await?;
                     opened = Some(version);
                 }
             }

@@ -96,16 +96,19 @@ impl Issuer {
         Ok(Definition::check(&key.tenant, &key.prefix, spec, &self.defaults)?)
     }
 
-    /// A sequence, from the cache or the store.
-    pub(super) async fn find(&self, key: &SequenceKey) -> Result<Option<Arc<Loaded>>, Error> {
-        let kept = self
-            .sequences
+    /// A sequence from the cache.
+    pub(super) fn kept(&self, key: &SequenceKey) -> Option<Arc<Loaded>> {
+        self.sequences
             .loaded
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(key)
-            .cloned();
-        match kept {
+            .cloned()
+    }
+
+    /// A sequence, from the cache or the store.
+    pub(super) async fn find(&self, key: &SequenceKey) -> Result<Option<Arc<Loaded>>, Error> {
+        match self.kept(key) {
             Some(sequence) => Ok(Some(sequence)),
             None => self.reload(key).await,
         }
