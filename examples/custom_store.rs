@@ -88,12 +88,13 @@ impl Tables {
             let found = self.find(&key);
             snapshot.load_counter(key, found);
         }
-        for key in needs.keys {
-            let event = self.events.iter().map(|linked| &linked.event).find(|event| {
-                *event.subject.sequence() == key.0
-                    && event.key.as_ref().is_some_and(|keyed| keyed.key == key.1)
-            });
-            snapshot.load_key(key, event.cloned());
+        for name in needs.keys {
+            let event = self
+                .events
+                .iter()
+                .map(|linked| &linked.event)
+                .find(|event| event.key.as_ref().is_some_and(|keyed| keyed.name() == name));
+            snapshot.load_key(name, event.cloned());
         }
         for tenant in needs.tenants {
             let of_tenant = || self.sequences.iter().filter(|(key, _)| key.tenant == tenant);

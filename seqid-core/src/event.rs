@@ -1,6 +1,9 @@
 //! One audit record: who got which numbers, when and why.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use crate::chain::{Authority, EventId};
 use crate::counter::{CounterKey, Run, SequenceKey};
@@ -107,13 +110,77 @@ impl Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 16]);
 
+/// A digest of an idempotency key with its sequence: the key's name among all of a store. The same for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyName(pub [u8; 16]);
+
+impl KeyName {
+    /// The first 16 bytes of the SHA-256 of tenant, prefix and key, each behind its length.
+    #[must_use]
+    pub fn of(sequence: &SequenceKey, key: &IdempotencyKey) -> Self {
+        let mut hash = Sha256::new();
+        for part in [sequence.tenant.as_str(), sequence.prefix.as_str(), key.as_str()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut first = [0; 16];
+        first.copy_from_slice(&digest[..16]);
+        Self(first)
+    }
+
+    /// Its first half: enough for a table whose hits are confirmed.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let mut half = [0; 8];
+        half.copy_from_slice(&self.0[..8]);
+        u64::from_be_bytes(half)
+    }
+}
+
+impl Hash for KeyName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(Self::hash(self));
+    }
+}
+
 /// An idempotency key with the digest of the request that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyed {
+    key: IdempotencyKey,
+    fingerprint: Fingerprint,
+    name: KeyName,
+}
+
+impl Keyed {
+    /// A key of a sequence. Its name is made here, by the caller, so that the one thread that writes need not.
+    #[must_use]
+    pub fn new(sequence: &SequenceKey, key: IdempotencyKey, fingerprint: Fingerprint) -> Self {
+        let name = KeyName::of(sequence, &key);
+        Self {
+            key,
+            fingerprint,
+            name,
+        }
+    }
+
     /// The key, unique within its sequence.
-    pub key: IdempotencyKey,
+    #[must_use]
+    pub const fn key(&self) -> &IdempotencyKey {
+        &self.key
+    }
+
     /// The request's digest.
-    pub fingerprint: Fingerprint,
+    #[must_use]
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// The key's name.
+    #[must_use]
+    pub const fn name(&self) -> KeyName {
+        self.name
+    }
 }
 
 /// One audit record, as the ledger decides it and a store keeps it for ever.

@@ -4,7 +4,7 @@
 //! before that draws nothing, and one that goes away afterwards changes nothing. A pump that dies leaves the
 //! callers of sealed commands with an unknown outcome and those of queued commands with none.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 use crate::command::{Command, Reply};
+use crate::prehashed::Prehashed;
 use crate::store::StoreError;
 
 /// How many commands may wait for a store. At 400,000 a second they are served in 20 ms; more would only wait
@@ -37,7 +38,7 @@ pub struct Intake {
 struct Queue {
     entries: VecDeque<Entry>,
     /// How many entries each sequence has, by the hash of its name.
-    held: HashMap<u64, usize, std::hash::BuildHasherDefault<PassThrough>>,
+    held: Prehashed<u64, usize>,
     closed: bool,
 }
 
@@ -118,12 +119,24 @@ impl Intake {
     }
 
     fn push_all(&self, batch: Vec<Command>) -> Vec<Result<Waiting, StoreError>> {
+        // Nothing is made or dropped under the lock.
+        let entries: Vec<(Entry, Waiting)> = batch.into_iter().map(entry).collect();
+        let mut waiting = Vec::with_capacity(entries.len());
+        let mut refused = Vec::new();
         let mut queue = self.lock();
         let was_empty = queue.entries.is_empty();
-        let waiting = batch
-            .into_iter()
-            .map(|command| queue.push(command, self.capacity))
-            .collect();
+        for (entry, answer) in entries {
+            match queue.refusal(entry.sequence, self.capacity) {
+                None => {
+                    queue.push(entry);
+                    waiting.push(Ok(answer));
+                }
+                Some(error) => {
+                    refused.push(entry);
+                    waiting.push(Err(error));
+                }
+            }
+        }
         let wake = was_empty && !queue.entries.is_empty();
         drop(queue);
         if wake {
@@ -134,10 +147,8 @@ impl Intake {
 
     /// Seals what waits, at most `limit` commands, and appends it to `batch`. Late ones are answered here.
     pub fn take(&self, limit: usize, batch: &mut Vec<Sealed>) {
-        let mut queue = self.lock();
-        let count = limit.min(queue.entries.len());
-        for _ in 0..count {
-            let Some(entry) = queue.pop() else { break };
+        let entries = self.lock().pop(limit);
+        for entry in entries {
             if entry.sealed.command.is_late() {
                 entry.sealed.answer(Err(StoreError::Late));
             } else if entry.phase.leave_queue(Phase::SEALED) {
@@ -177,8 +188,8 @@ impl Intake {
 
     /// Answers everything that waits with an error: it was not carried out.
     pub fn refuse_all(&self, error: &StoreError) {
-        let mut queue = self.lock();
-        while let Some(entry) = queue.pop() {
+        let entries = self.lock().pop(usize::MAX);
+        for entry in entries {
             entry.sealed.answer(Err(error.clone()));
         }
     }
@@ -189,43 +200,59 @@ impl Intake {
     }
 }
 
+fn entry(command: Command) -> (Entry, Waiting) {
+    let (reply, receiver) = oneshot::channel();
+    let phase = Arc::new(Phase::default());
+    let waiting = Waiting {
+        receiver,
+        phase: Arc::clone(&phase),
+    };
+    let entry = Entry {
+        sequence: command.act.sequence_hash(),
+        sealed: Sealed { command, reply },
+        phase,
+    };
+    (entry, waiting)
+}
+
 impl Queue {
-    fn push(&mut self, command: Command, capacity: usize) -> Result<Waiting, StoreError> {
+    /// Why no command of this sequence is taken.
+    fn refusal(&self, sequence: u64, capacity: usize) -> Option<StoreError> {
+        let held = self.held.get(&sequence).copied().unwrap_or_default();
         if self.closed {
-            return Err(StoreError::Draining);
+            Some(StoreError::Draining)
+        } else if self.entries.len() >= capacity || held >= capacity.div_ceil(SHARE) {
+            Some(StoreError::Overloaded)
+        } else {
+            None
         }
-        let sequence = command.act.sequence_hash();
-        let held = self.held.entry(sequence).or_default();
-        if self.entries.len() >= capacity || *held >= capacity.div_ceil(SHARE) {
-            if *held == 0 {
-                self.held.remove(&sequence);
-            }
-            return Err(StoreError::Overloaded);
-        }
-        *held += 1;
-        let (reply, receiver) = oneshot::channel();
-        let phase = Arc::new(Phase::default());
-        let waiting = Waiting {
-            receiver,
-            phase: Arc::clone(&phase),
-        };
-        self.entries.push_back(Entry {
-            sealed: Sealed { command, reply },
-            sequence,
-            phase,
-        });
-        Ok(waiting)
     }
 
-    fn pop(&mut self) -> Option<Entry> {
-        let entry = self.entries.pop_front()?;
-        if let Some(held) = self.held.get_mut(&entry.sequence) {
-            *held -= 1;
-            if *held == 0 {
-                self.held.remove(&entry.sequence);
+    fn push(&mut self, entry: Entry) {
+        *self.held.entry(entry.sequence).or_default() += 1;
+        self.entries.push_back(entry);
+    }
+
+    /// The oldest entries.
+    fn pop(&mut self, limit: usize) -> VecDeque<Entry> {
+        let waiting = self.entries.len();
+        if waiting <= limit {
+            self.held.clear();
+            // As many are about to come again.
+            let empty = VecDeque::with_capacity(waiting);
+            return std::mem::replace(&mut self.entries, empty);
+        }
+        let newer = self.entries.split_off(limit);
+        let popped = std::mem::replace(&mut self.entries, newer);
+        for entry in &popped {
+            if let Some(held) = self.held.get_mut(&entry.sequence) {
+                *held -= 1;
+                if *held == 0 {
+                    self.held.remove(&entry.sequence);
+                }
             }
         }
-        Some(entry)
+        popped
     }
 }
 
@@ -268,24 +295,6 @@ impl Drop for Waiting {
 #[derive(Debug, thiserror::Error)]
 #[error("the task that serves the store's queue ended")]
 struct PumpDied;
-
-/// The keys are hashes already.
-#[derive(Default)]
-struct PassThrough(u64);
-
-impl std::hash::Hasher for PassThrough {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes
-            .iter()
-            .for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
 
 #[cfg(test)]
 mod tests {

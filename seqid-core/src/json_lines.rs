@@ -108,7 +108,7 @@ impl Serialize for Recorded {
         map.serialize_entry("reference", &event.reference)?;
         map.serialize_entry("relates_to", &event.relates_to)?;
         map.serialize_entry("reason", &event.reason)?;
-        map.serialize_entry("idempotency_key", &event.key.as_ref().map(|keyed| &keyed.key))?;
+        map.serialize_entry("idempotency_key", &event.key.as_ref().map(|keyed| keyed.key()))?;
         map.serialize_entry("definition", &event.detail.as_deref())?;
         map.serialize_entry("at", &event.at)?;
         map.serialize_entry("hash", &hex(&self.hash))?;

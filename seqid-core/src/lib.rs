@@ -21,6 +21,7 @@ pub mod names;
 pub mod numbering;
 pub mod observer;
 pub mod period;
+mod prehashed;
 pub mod refusal;
 pub mod relay;
 pub mod store;

@@ -12,9 +12,9 @@ use crate::command::{Command, Reply};
 use crate::compiled::CompiledDefinitions;
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::DefinitionSpec;
-use crate::event::{Event, EventKind, Recorded};
+use crate::event::{Event, EventKind, KeyName, Recorded};
 use crate::ledger::{Found, Linked, SequenceState, Snapshot, TenantCount};
-use crate::names::{IdempotencyKey, Tenant};
+use crate::names::Tenant;
 use crate::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionRecord, DefinitionStore, EventSource,
     SequenceRecord, StoreError,
@@ -37,7 +37,7 @@ struct Tables {
     /// Counters in the order in which they opened.
     opened: Vec<CounterKey>,
     events: Vec<Linked>,
-    keys: HashMap<(SequenceKey, IdempotencyKey), usize>,
+    keys: HashMap<KeyName, usize>,
     acknowledged: u64,
     closed: bool,
 }
@@ -103,9 +103,9 @@ impl Tables {
             let found = self.find(&key);
             snapshot.load_counter(key, found);
         }
-        for key in needs.keys {
-            let event = self.keys.get(&key).map(|at| self.events[*at].event.clone());
-            snapshot.load_key(key, event);
+        for name in needs.keys {
+            let event = self.keys.get(&name).map(|at| self.events[*at].event.clone());
+            snapshot.load_key(name, event);
         }
         for tenant in needs.tenants {
             let mut count = TenantCount::default();
@@ -142,8 +142,7 @@ impl Tables {
         let changes = snapshot.take_changes();
         for linked in changes.events {
             if let Some(keyed) = &linked.event.key {
-                let key = (linked.event.subject.sequence().clone(), keyed.key.clone());
-                self.keys.insert(key, self.events.len());
+                self.keys.insert(keyed.name(), self.events.len());
             }
             self.events.push(linked);
         }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, params};
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
-use seqid_core::event::{Event, EventKind};
+use seqid_core::event::{Event, EventKind, KeyName};
 use seqid_core::intake::{Intake, Sealed};
 use seqid_core::ledger::{Found, Linked, Refusal, SequenceState, Snapshot, TenantCount};
-use seqid_core::names::{IdempotencyKey, Tenant};
+use seqid_core::names::Tenant;
 use seqid_core::time::Timestamp;
 
 use crate::database::Identity;
@@ -71,6 +71,8 @@ pub(crate) struct Batch<'a> {
     sequences: HashMap<SequenceKey, i64>,
     counters: HashMap<CounterKey, i64>,
     keys_added: usize,
+    /// Events that are decided and not yet inserted.
+    unwritten: Vec<EventRow>,
     now: Timestamp,
 }
 
@@ -89,6 +91,7 @@ impl<'a> Batch<'a> {
             sequences: HashMap::new(),
             counters: HashMap::new(),
             keys_added: 0,
+            unwritten: Vec::new(),
             now,
         })
     }
@@ -135,9 +138,9 @@ impl<'a> Batch<'a> {
         for key in needs.counters {
             self.load_counter(key)?;
         }
-        for key in needs.keys {
-            let event = self.find_key(&key)?;
-            self.snapshot.load_key(key, event);
+        for name in needs.keys {
+            let event = self.find_key(name)?;
+            self.snapshot.load_key(name, event);
         }
         for tenant in needs.tenants {
             let count = self.count_definitions(&tenant)?;
@@ -214,10 +217,9 @@ impl<'a> Batch<'a> {
             .map_or(Found::Nothing, Found::CaseVariant))
     }
 
-    fn find_key(&self, (sequence, key): &(SequenceKey, IdempotencyKey)) -> Result<Option<Event>, Fault> {
+    fn find_key(&self, name: KeyName) -> Result<Option<Event>, Fault> {
         let oldest = self.oldest_key();
-        let hash = self.tables.keys.hash(sequence, key);
-        for position in self.tables.keys.find(self.connection, hash)? {
+        for position in self.tables.keys.find(self.connection, name)? {
             let found = self
                 .connection
                 .prepare_cached(rows::FIND_EVENT)?
@@ -226,8 +228,7 @@ impl<'a> Batch<'a> {
             let Some((_, Linked { event, .. })) = found else {
                 continue;
             };
-            let is_it = event.subject.sequence() == sequence
-                && event.key.as_ref().is_some_and(|keyed| keyed.key == *key);
+            let is_it = event.key.as_ref().is_some_and(|keyed| keyed.name() == name);
             if is_it && event.at >= oldest {
                 return Ok(Some(event));
             }
@@ -254,34 +255,30 @@ impl<'a> Batch<'a> {
 
     fn write_events(&mut self) -> Result<(), Fault> {
         let events = self.snapshot.take_events();
-        let connection = self.connection;
-        let mut rows: Vec<EventRow<'_>> = Vec::with_capacity(events.len());
-        for linked in &events {
-            let (sequence, counter) = match rows.last() {
+        self.unwritten.reserve(events.len());
+        for linked in events {
+            let (sequence, counter) = match self.unwritten.last() {
                 // Most events of a batch are of the counter of the one before.
-                Some(EventRow {
-                    sequence,
-                    counter,
-                    linked: before,
-                    ..
-                }) if before.event.subject == linked.event.subject => (*sequence, *counter),
+                Some(before) if before.linked.event.subject == linked.event.subject => {
+                    (before.sequence, before.counter)
+                }
                 _ => self.rows_of(&linked.event)?,
             };
             if linked.event.kind == EventKind::Defined {
-                rows::insert_definition(connection, sequence, &linked.event)?;
+                rows::insert_definition(self.connection, sequence, &linked.event)?;
             }
             let position = self.tables.identity.last_position + 1;
-            rows.push(EventRow {
+            self.tables.identity.last_position = position;
+            self.tables.identity.last_hash = linked.hash;
+            self.index_key(&linked.event, position);
+            self.unwritten.push(EventRow {
                 position,
                 sequence,
                 counter,
                 linked,
             });
-            self.tables.identity.last_position = position;
-            self.tables.identity.last_hash = linked.hash;
-            self.index_key(&linked.event, position);
         }
-        rows::insert_events(connection, &rows)?;
+        rows::insert_whole(self.connection, &mut self.unwritten)?;
         Ok(())
     }
 
@@ -296,8 +293,9 @@ impl<'a> Batch<'a> {
 
     fn index_key(&mut self, event: &Event, position: u64) {
         if let Some(keyed) = &event.key {
-            let hash = self.tables.keys.hash(event.subject.sequence(), &keyed.key);
-            self.tables.keys.insert(hash, position, event.at.as_micros());
+            self.tables
+                .keys
+                .insert(keyed.name(), position, event.at.as_micros());
             self.keys_added += 1;
         }
     }
@@ -328,6 +326,7 @@ impl<'a> Batch<'a> {
 
     /// Writes the new states. The transaction is then ready to be committed.
     pub(crate) fn finish(mut self) -> Result<(), Fault> {
+        rows::insert_rest(self.connection, &self.unwritten)?;
         let changes = self.snapshot.take_changes();
         for key in &changes.sequences {
             let id = self.sequence_row(key)?;

@@ -226,10 +226,7 @@ fn migrate(
 
 /// Gives a new file its name. SQLite's generator is seeded by the system.
 fn name(config: &SqliteConfig, connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    connection.execute(
-        "INSERT INTO store (id, authority, key_secret) VALUES (1, randomblob(16), randomblob(16))",
-        [],
-    )?;
+    connection.execute("INSERT INTO store (id, authority) VALUES (1, randomblob(16))", [])?;
     let place = Place::of(config);
     connection
         .execute(

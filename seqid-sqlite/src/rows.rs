@@ -1,6 +1,6 @@
 //! Between rows and the ledger's types.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
@@ -10,7 +10,7 @@ use seqid_core::definition::{DefinitionSpec, Mode};
 use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Subject};
 use seqid_core::field::FieldValues;
 use seqid_core::ledger::{Linked, SequenceState};
-use seqid_core::names::{Number, Prefix, Tenant};
+use seqid_core::names::{IdempotencyKey, Number, Prefix, Tenant};
 use seqid_core::period::{Period, Reset};
 use seqid_core::store::DefinitionRecord;
 use seqid_core::time::{Date, Timestamp};
@@ -67,6 +67,10 @@ fn link(row: &Row<'_>, at: usize) -> Result<Link> {
         n: column(row, at, |n: i64| n.try_into().ok())?,
         hash: row.get(at + 1)?,
     })
+}
+
+pub(crate) fn idempotency_key(row: &Row<'_>, at: usize) -> Result<IdempotencyKey> {
+    column(row, at, text)
 }
 
 pub(crate) fn sequence_key(row: &Row<'_>, at: usize) -> Result<SequenceKey> {
@@ -321,76 +325,169 @@ fn mode_of(code: u8) -> Option<Mode> {
 /// How many events one statement inserts: a statement costs about as much as the row that it writes.
 const ROWS: usize = 16;
 
-macro_rules! event_columns {
-    () => {
-        "INSERT INTO event (position, sequence, counter, kind, n, generation, epoch, first, step, count, version, \
-         mode, at, date, fields, actor, client, request, reference, relates_to, reason, key, fingerprint, detail, \
-         hash) VALUES "
-    };
-}
+/// What [`Binder::event`] binds, in its order.
+const EVENT_COLUMNS: [&str; 25] = [
+    "position",
+    "sequence",
+    "counter",
+    "kind",
+    "n",
+    "generation",
+    "epoch",
+    "first",
+    "step",
+    "count",
+    "version",
+    "mode",
+    "at",
+    "date",
+    "fields",
+    "actor",
+    "client",
+    "request",
+    "reference",
+    "relates_to",
+    "reason",
+    "key",
+    "fingerprint",
+    "detail",
+    "hash",
+];
 
-macro_rules! event_row {
-    () => {
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    };
-}
+/// What [`Binder::shared`] binds once for all rows of a statement.
+const SHARED_COLUMNS: [&str; 9] = [
+    "sequence",
+    "kind",
+    "generation",
+    "epoch",
+    "step",
+    "version",
+    "mode",
+    "at",
+    "date",
+];
 
-macro_rules! four_event_rows {
-    () => {
-        concat!(
-            event_row!(),
-            ", ",
-            event_row!(),
-            ", ",
-            event_row!(),
-            ", ",
-            event_row!()
-        )
-    };
-}
+/// What [`Binder::own`] binds for each row. The columns that are in neither list are null.
+const OWN_COLUMNS: [&str; 12] = [
+    "position",
+    "counter",
+    "n",
+    "first",
+    "count",
+    "actor",
+    "client",
+    "request",
+    "reference",
+    "key",
+    "fingerprint",
+    "hash",
+];
 
-const INSERT_EVENT: &str = concat!(event_columns!(), event_row!());
-const INSERT_EVENTS: &str = concat!(
-    event_columns!(),
-    four_event_rows!(),
-    ", ",
-    four_event_rows!(),
-    ", ",
-    four_event_rows!(),
-    ", ",
-    four_event_rows!()
-);
+static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS, 1));
+static INSERT_ANY: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS, ROWS));
+static INSERT_ALIKE: LazyLock<String> = LazyLock::new(|| insert_sql(&SHARED_COLUMNS, &OWN_COLUMNS, ROWS));
+
+/// A statement that inserts events. The first parameters are the shared columns; those of each row follow.
+fn insert_sql(shared: &[&str], own: &[&str], rows: usize) -> String {
+    let columns: Vec<&str> = shared.iter().chain(own).copied().collect();
+    let row = |row: usize| {
+        let own = (0..own.len()).map(|at| shared.len() + row * own.len() + at);
+        let parameters: Vec<String> = (0..shared.len())
+            .chain(own)
+            .map(|at| format!("?{}", at + 1))
+            .collect();
+        format!("({})", parameters.join(", "))
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO event ({}) VALUES {}",
+        columns.join(", "),
+        rows.join(", ")
+    )
+}
 
 /// An event with the rows that it belongs to.
 #[derive(Debug)]
-pub(crate) struct EventRow<'a> {
+pub(crate) struct EventRow {
     pub(crate) position: u64,
     pub(crate) sequence: i64,
     pub(crate) counter: Option<i64>,
-    pub(crate) linked: &'a Linked,
+    pub(crate) linked: Linked,
 }
 
-pub(crate) fn insert_events(connection: &Connection, events: &[EventRow<'_>]) -> Result<()> {
-    let (whole, rest) = events.as_chunks::<ROWS>();
-    if !whole.is_empty() {
-        let mut insert = connection.prepare_cached(INSERT_EVENTS)?;
-        whole
-            .iter()
-            .try_for_each(|events| insert_rows(&mut insert, events))?;
+impl EventRow {
+    /// What two events have in common whose rows are written by one [`INSERT_ALIKE`]; `None` for an event with a
+    /// value in a column that most have none in.
+    fn shared(&self) -> Option<impl PartialEq> {
+        let event = &self.linked.event;
+        let rare = !event.fields.is_empty()
+            || event.relates_to.is_some()
+            || event.reason.is_some()
+            || event.detail.is_some();
+        let step = event.run.map(|run| run.step);
+        let of_counter = (event.kind, event.generation, event.epoch, step);
+        (!rare).then_some((
+            self.sequence,
+            of_counter,
+            event.version,
+            event.mode,
+            event.at,
+            event.date,
+        ))
     }
-    if !rest.is_empty() {
-        let mut insert = connection.prepare_cached(INSERT_EVENT)?;
-        rest.chunks(1)
-            .try_for_each(|event| insert_rows(&mut insert, event))?;
+}
+
+/// Inserts events, in whole statements' worth: up to `ROWS - 1` of them are left for the next call.
+pub(crate) fn insert_whole(connection: &Connection, events: &mut Vec<EventRow>) -> Result<()> {
+    let (whole, _) = events.as_chunks::<ROWS>();
+    let (mut alike, mut any) = (None, None);
+    for rows in whole {
+        let shared = rows[0].shared();
+        if shared.is_some() && rows.iter().all(|row| row.shared() == shared) {
+            insert(prepared(connection, &mut alike, &INSERT_ALIKE)?, |binder| {
+                binder.shared(&rows[0])?;
+                rows.iter().try_for_each(|row| binder.own(row))
+            })?;
+        } else {
+            insert(prepared(connection, &mut any, &INSERT_ANY)?, |binder| {
+                rows.iter().try_for_each(|row| binder.event(row))
+            })?;
+        }
     }
+    let inserted = whole.len() * ROWS;
+    events.drain(..inserted);
     Ok(())
 }
 
-fn insert_rows(statement: &mut CachedStatement<'_>, events: &[EventRow<'_>]) -> Result<()> {
+/// Inserts the events that [`insert_whole`] left.
+pub(crate) fn insert_rest(connection: &Connection, events: &[EventRow]) -> Result<()> {
+    let mut one = None;
+    events.iter().try_for_each(|row| {
+        insert(prepared(connection, &mut one, &INSERT_ONE)?, |binder| {
+            binder.event(row)
+        })
+    })
+}
+
+/// A statement, prepared once: it is long, and found in the connection's cache by its text.
+fn prepared<'a, 'c>(
+    connection: &'c Connection,
+    statement: &'a mut Option<CachedStatement<'c>>,
+    sql: &str,
+) -> Result<&'a mut CachedStatement<'c>> {
+    Ok(match statement {
+        Some(statement) => statement,
+        none => none.insert(connection.prepare_cached(sql)?),
+    })
+}
+
+fn insert(
+    statement: &mut CachedStatement<'_>,
+    bind: impl FnOnce(&mut Binder<'_, '_>) -> Result<()>,
+) -> Result<()> {
     // What is not bound is null.
     statement.clear_bindings();
-    let mut binder = Binder { statement, at: 0 };
-    events.iter().try_for_each(|event| binder.event(event))?;
+    bind(&mut Binder { statement, at: 0 })?;
     statement.raw_execute().map(drop)
 }
 
@@ -420,8 +517,37 @@ impl Binder<'_, '_> {
         self.optional(text.map(AsRef::as_ref))
     }
 
-    fn event(&mut self, row: &EventRow<'_>) -> Result<()> {
-        let Linked { event, hash } = row.linked;
+    fn shared(&mut self, row: &EventRow) -> Result<()> {
+        let event = &row.linked.event;
+        self.value(row.sequence)?;
+        self.value(event.kind as u8)?;
+        self.value(event.generation)?;
+        self.value(event.epoch)?;
+        self.optional(event.run.map(|run| signed(run.step)))?;
+        self.value(event.version)?;
+        self.value(mode_code(event.mode))?;
+        self.value(event.at.as_micros())?;
+        self.optional(event.date.map(Date::days_since_epoch))
+    }
+
+    fn own(&mut self, row: &EventRow) -> Result<()> {
+        let Linked { event, hash } = &row.linked;
+        self.value(signed(row.position))?;
+        self.optional(row.counter)?;
+        self.value(signed(event.n))?;
+        self.optional(event.run.map(|run| signed(run.first.get())))?;
+        self.optional(event.run.map(|run| signed(run.count)))?;
+        self.text(event.origin.actor.as_ref())?;
+        self.text(event.origin.client.as_ref())?;
+        self.text(event.origin.request.as_ref())?;
+        self.text(event.reference.as_ref())?;
+        self.text(event.key.as_ref().map(|keyed| keyed.key()))?;
+        self.optional(event.key.as_ref().map(|keyed| keyed.fingerprint().0))?;
+        self.value(hash)
+    }
+
+    fn event(&mut self, row: &EventRow) -> Result<()> {
+        let Linked { event, hash } = &row.linked;
         let run = event.run;
         self.value(signed(row.position))?;
         self.value(row.sequence)?;
@@ -444,8 +570,8 @@ impl Binder<'_, '_> {
         self.text(event.reference.as_ref())?;
         self.text(event.relates_to.as_ref())?;
         self.text(event.reason.as_ref())?;
-        self.text(event.key.as_ref().map(|keyed| &keyed.key))?;
-        self.optional(event.key.as_ref().map(|keyed| keyed.fingerprint.0))?;
+        self.text(event.key.as_ref().map(|keyed| keyed.key()))?;
+        self.optional(event.key.as_ref().map(|keyed| keyed.fingerprint().0))?;
         // A definition stands in its own table.
         self.text(event.detail.as_ref().filter(|_| event.kind != EventKind::Defined))?;
         self.value(hash)
@@ -469,10 +595,7 @@ pub(crate) fn event(row: &Row<'_>) -> Result<(u64, Linked)> {
         None => None,
     };
     let key = match optional(row, 27, text)? {
-        Some(key) => Some(Keyed {
-            key,
-            fingerprint: Fingerprint(row.get(28)?),
-        }),
+        Some(key) => Some(Keyed::new(subject.sequence(), key, Fingerprint(row.get(28)?))),
         None => None,
     };
     let parts = Event {

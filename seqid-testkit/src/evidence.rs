@@ -127,7 +127,7 @@ pub fn row(recorded: &Recorded) -> Row {
         key: event
             .key
             .as_ref()
-            .map(|keyed| key_name(event.subject.sequence(), &keyed.key)),
+            .map(|keyed| key_name(event.subject.sequence(), keyed.key())),
     }
 }
 

@@ -27,12 +27,12 @@ impl Issuer {
                 u64::from(count),
             ));
         }
-        let keyed = request.key.take().map(|key| Keyed {
-            key,
-            fingerprint: fingerprint::of_draw(&request),
-        });
-        let origin = self.origin(std::mem::take(&mut request.origin));
         let key = SequenceKey::new(request.tenant.clone(), request.prefix.clone());
+        let keyed = request
+            .key
+            .take()
+            .map(|name| Keyed::new(&key, name, fingerprint::of_draw(&request)));
+        let origin = self.origin(std::mem::take(&mut request.origin));
         // The rare paths are boxed: a future is as large as its largest path, and is moved for each draw.
         let mut sequence = match self.kept(&key) {
             Some(sequence) => sequence,

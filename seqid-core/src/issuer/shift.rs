@@ -6,10 +6,10 @@ use super::{Issuer, fingerprint};
 use crate::command::{Act, Command, Reply, Shift, Target};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::error::{Error, InvalidRequest};
-use crate::event::{Event, EventKind, Keyed, Origin};
+use crate::event::{Event, EventKind, Fingerprint, Keyed, Origin};
 use crate::ledger::Refusal;
 use crate::line::{Line, LineParts};
-use crate::names::{Number, Prefix, Tenant};
+use crate::names::{IdempotencyKey, Number, Prefix, Tenant};
 use crate::numbering::{
     CounterSelector, Listing, Moved, Page, ResetRequest, Status, SyncRequest, Warning, When,
 };
@@ -22,10 +22,7 @@ const ATTEMPTS: usize = 8;
 
 impl Issuer {
     pub(super) async fn reset_counter(&self, request: ResetRequest) -> Result<Moved, Error> {
-        let keyed = request.key.clone().map(|key| Keyed {
-            key,
-            fingerprint: fingerprint::of_reset(&request),
-        });
+        let fingerprint = fingerprint::of_reset(&request);
         let target = Target::Next {
             number: request.next,
             repeats_accepted: request.repeats_accepted,
@@ -34,19 +31,17 @@ impl Issuer {
             &request.counter,
             target,
             Some(request.reason),
-            keyed,
+            request.key.map(|key| (key, fingerprint)),
             request.origin,
         )
         .await
     }
 
     pub(super) async fn sync_counter(&self, request: SyncRequest) -> Result<Moved, Error> {
-        let keyed = request.key.clone().map(|key| Keyed {
-            key,
-            fingerprint: fingerprint::of_sync(&request),
-        });
+        let fingerprint = fingerprint::of_sync(&request);
         let target = Target::Beyond(request.last_used);
-        self.shift(&request.counter, target, request.reason, keyed, request.origin)
+        let key = request.key.map(|key| (key, fingerprint));
+        self.shift(&request.counter, target, request.reason, key, request.origin)
             .await
     }
 
@@ -55,11 +50,13 @@ impl Issuer {
         counter: &CounterSelector,
         target: Target,
         reason: Option<crate::names::Reason>,
-        keyed: Option<Keyed>,
+        key: Option<(IdempotencyKey, Fingerprint)>,
         origin: Origin,
     ) -> Result<Moved, Error> {
         let origin = self.origin(origin);
-        let key = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
+        let sequence = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
+        let keyed = key.map(|(key, fingerprint)| Keyed::new(&sequence, key, fingerprint));
+        let key = sequence;
         let mut sequence = self.find_or_define(&key, &origin).await?;
         let mut opened = sequence.head().number;
         for _ in 0..ATTEMPTS {

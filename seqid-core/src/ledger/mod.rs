@@ -21,9 +21,10 @@ pub use refusal::Refusal;
 use crate::chain::{Authority, Link};
 use crate::command::{Act, Command, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
-use crate::event::{Event, Subject};
+use crate::event::{Event, KeyName, Subject};
 use crate::field::FieldValues;
-use crate::names::{IdempotencyKey, Prefix, Tenant};
+use crate::names::{Prefix, Tenant};
+use crate::prehashed::Prehashed;
 use crate::time::Timestamp;
 
 /// What a store must load before a batch can be decided: each of it once.
@@ -34,7 +35,7 @@ pub struct Needs {
     /// Counters, to be found by scope values folded to lower case.
     pub counters: Vec<CounterKey>,
     /// Idempotency keys.
-    pub keys: Vec<(SequenceKey, IdempotencyKey)>,
+    pub keys: Vec<KeyName>,
     /// Tenants whose definitions are to be counted.
     pub tenants: Vec<Tenant>,
 }
@@ -94,8 +95,8 @@ pub struct TenantCount {
 pub struct Snapshot {
     authority: Authority,
     sequences: HashMap<SequenceKey, Option<SequenceState>>,
-    counters: HashMap<CounterKey, Slot>,
-    keys: HashMap<(SequenceKey, IdempotencyKey), Option<Event>>,
+    counters: Prehashed<CounterKey, Slot>,
+    keys: Prehashed<KeyName, Option<Box<Event>>>,
     tenants: HashMap<Tenant, TenantCount>,
     /// Scopes of the counters that opened in this transaction, by sequence and text folded to lower case.
     scopes: HashMap<(SequenceKey, String), FieldValues>,
@@ -135,8 +136,8 @@ impl Snapshot {
         Self {
             authority,
             sequences: HashMap::new(),
-            counters: HashMap::new(),
-            keys: HashMap::new(),
+            counters: Prehashed::default(),
+            keys: Prehashed::default(),
             tenants: HashMap::new(),
             scopes: HashMap::new(),
             changes: Changes::default(),
@@ -173,11 +174,10 @@ impl Snapshot {
         {
             needs.counters.push(key.clone());
         }
-        if let Some(keyed) = &command.key {
-            let key = (sequence.clone(), keyed.key.clone());
-            if !self.keys.contains_key(&key) {
-                needs.keys.push(key);
-            }
+        if let Some(keyed) = &command.key
+            && !self.keys.contains_key(&keyed.name())
+        {
+            needs.keys.push(keyed.name());
         }
         if let Act::Define(define) = &command.act
             && define.implicit.is_some()
@@ -203,9 +203,9 @@ impl Snapshot {
         );
     }
 
-    /// Puts in the event that an idempotency key of a sequence made, if it is one that still counts.
-    pub fn load_key(&mut self, key: (SequenceKey, IdempotencyKey), event: Option<Event>) {
-        self.keys.insert(key, event);
+    /// Puts in the event that an idempotency key made, if it is one that still counts.
+    pub fn load_key(&mut self, name: KeyName, event: Option<Event>) {
+        self.keys.insert(name, event.map(Box::new));
     }
 
     /// Puts in how many definitions a tenant has.
@@ -219,6 +219,7 @@ impl Snapshot {
     /// # Errors
     /// Each command for itself; a refused one changes nothing.
     pub fn decide(&mut self, commands: &[&Command], now: Timestamp) -> Vec<Result<Reply, Refusal>> {
+        self.changes.events.reserve(commands.len());
         match draw::in_order_of_dates(commands) {
             None => commands
                 .iter()
@@ -237,7 +238,7 @@ impl Snapshot {
 
     fn decide_one(&mut self, command: &Command, now: Timestamp) -> Result<Reply, Refusal> {
         if let Some(event) = self.replay(command)? {
-            return Ok(Reply::Replayed(Box::new(event)));
+            return Ok(Reply::Replayed(event));
         }
         match &command.act {
             Act::Draw(draw) => self.draw(command, draw, now).map(Reply::Granted),
@@ -246,17 +247,15 @@ impl Snapshot {
         }
     }
 
-    fn replay(&self, command: &Command) -> Result<Option<Event>, Refusal> {
+    fn replay(&self, command: &Command) -> Result<Option<Box<Event>>, Refusal> {
         let Some(keyed) = &command.key else {
             return Ok(None);
         };
-        // A tuple of borrowed parts cannot be looked up in a map of owned ones.
-        let key = (command.act.sequence().clone(), keyed.key.clone());
-        let Some(Some(event)) = self.keys.get(&key) else {
+        let Some(Some(event)) = self.keys.get(&keyed.name()) else {
             return Ok(None);
         };
         match &event.key {
-            Some(first) if first.fingerprint == keyed.fingerprint => Ok(Some(event.clone())),
+            Some(first) if first.fingerprint() == keyed.fingerprint() => Ok(Some(event.clone())),
             _ => Err(Refusal::KeyMismatch),
         }
     }
@@ -290,10 +289,7 @@ impl Snapshot {
     fn append(&mut self, event: Event, chain: Link) -> Link {
         let link = chain.follow(&self.authority, &event);
         if let Some(keyed) = &event.key {
-            self.keys.insert(
-                (event.subject.sequence().clone(), keyed.key.clone()),
-                Some(event.clone()),
-            );
+            self.keys.insert(keyed.name(), Some(Box::new(event.clone())));
         }
         self.changes.events.push(Linked {
             event,

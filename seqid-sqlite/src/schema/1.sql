@@ -4,7 +4,6 @@
 CREATE TABLE store (
     id           INTEGER PRIMARY KEY CHECK (id = 1),
     authority    BLOB    NOT NULL CHECK (length(authority) = 16),
-    key_secret   BLOB    NOT NULL CHECK (length(key_secret) = 16),
     acknowledged INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
@@ -96,20 +95,22 @@ CREATE TABLE event (
     hash        BLOB    NOT NULL
 ) STRICT;
 
--- The index of idempotency keys: see `keys.rs`. A segment is whole when its row is in `segment`.
+-- The index of idempotency keys: see `keys.rs`. A segment is whole when its row is in `segment`; `firsts` has the
+-- first hash of each of its parts.
 CREATE TABLE segment (
     id             INTEGER PRIMARY KEY,
     last_position  INTEGER NOT NULL,
     last_at        INTEGER NOT NULL,
-    filter         BLOB    NOT NULL
+    filter         BLOB    NOT NULL,
+    firsts         BLOB    NOT NULL
 ) STRICT;
 
-CREATE TABLE segment_key (
-    segment  INTEGER NOT NULL,
-    hash     INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    PRIMARY KEY (segment, hash, position)
-) STRICT, WITHOUT ROWID;
+-- A part's id is its segment's times 65,536, and its place. Its keys are hashes with the positions of their events,
+-- in order.
+CREATE TABLE segment_part (
+    id   INTEGER PRIMARY KEY,
+    keys BLOB    NOT NULL
+) STRICT;
 
 -- For people with a SQL prompt.
 CREATE VIEW audit AS

@@ -65,10 +65,8 @@ impl Keys {
             reference: None,
             relates_to: None,
         };
-        let keyed = Keyed {
-            key: IdempotencyKey::new(&format!("key {key}")).unwrap(),
-            fingerprint: Fingerprint([7; 16]),
-        };
+        let key = IdempotencyKey::new(&format!("key {key}")).unwrap();
+        let keyed = Keyed::new(self.line.key().sequence(), key, Fingerprint([7; 16]));
         Command::new(Act::Draw(draw), Arc::clone(&self.origin)).with_key(Some(keyed))
     }
 
@@ -112,7 +110,7 @@ fn begin(file: &Path) -> (Office, Keys) {
 }
 
 fn segments(file: &Path) -> (u64, u64) {
-    let count = "SELECT (SELECT count(*) FROM segment), (SELECT count(*) FROM segment_key)";
+    let count = "SELECT (SELECT count(*) FROM segment), (SELECT count(*) FROM segment_part)";
     let connection = Connection::open(file).unwrap();
     let counts: (i64, i64) = connection
         .query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?)))

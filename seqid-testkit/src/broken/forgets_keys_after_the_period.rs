@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use seqid_core::command::Command;
+use seqid_core::event::Keyed;
 use seqid_core::store::CounterStore;
 use seqid_core::{IdempotencyKey, MemoryStore};
 
@@ -13,11 +14,13 @@ pub struct ForgetsKeysAfterThePeriod;
 impl Lie for ForgetsKeysAfterThePeriod {
     async fn apply(&self, truth: &MemoryStore, mut batch: Vec<Command>) -> Replies {
         for command in &mut batch {
-            let period = command.act.counter().map(|counter| counter.period().to_string());
-            if let (Some(keyed), Some(period)) = (&mut command.key, period)
-                && let Ok(key) = IdempotencyKey::new(&format!("{} {period}", keyed.key))
+            let Some(counter) = command.act.counter() else {
+                continue;
+            };
+            if let Some(keyed) = &mut command.key
+                && let Ok(key) = IdempotencyKey::new(&format!("{} {}", keyed.key(), counter.period()))
             {
-                keyed.key = key;
+                *keyed = Keyed::new(counter.sequence(), key, keyed.fingerprint());
             }
         }
         truth.apply(batch).await

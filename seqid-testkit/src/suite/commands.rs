@@ -93,7 +93,8 @@ impl CommandExt for Command {
     fn under(self, key: &str) -> Command {
         let fingerprint = fingerprint(&self.act);
         let key = IdempotencyKey::new(key).expect("a key");
-        self.with_key(Some(Keyed { key, fingerprint }))
+        let keyed = Keyed::new(self.act.sequence(), key, fingerprint);
+        self.with_key(Some(keyed))
     }
 
     fn late(self) -> Command {

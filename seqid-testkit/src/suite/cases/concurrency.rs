@@ -56,7 +56,7 @@ impl Recording {
         let key = command
             .key
             .as_ref()
-            .map(|keyed| key_name(line.key().sequence(), &keyed.key));
+            .map(|keyed| key_name(line.key().sequence(), keyed.key()));
         let name = counter_name(line.key());
         let request = format!("{} {count}", line.key().sequence());
         let pending = self.recorder.begin(&name, key.as_deref(), request, count);
