@@ -15,20 +15,24 @@ use seqid_core::compiled::CompiledDefinitions;
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::definition::DefinitionSpec;
 use seqid_core::event::{Event, EventKind, Recorded};
-use seqid_core::ledger::{Found, Linked, SequenceState, Snapshot, TenantCount};
-use seqid_core::names::Tenant;
+use seqid_core::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
+use seqid_core::mark::{Mark, Marks};
+use seqid_core::names::{Number, Tenant};
 use seqid_core::numbering::DrawRequest;
+use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, DefinitionRecord, DefinitionStore, SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, DefinitionRecord, DefinitionStore, MarkRecord, ReservationRecord,
+    SequenceRecord, StoreError,
 };
 use seqid_core::{CounterStore, Issuer, Numbering, Prefix};
 
-/// Three tables, as any database would have them.
+/// Tables, as any database would have them.
 #[derive(Debug, Default)]
 struct Tables {
     sequences: Vec<(SequenceKey, SequenceState)>,
     counters: Vec<(CounterKey, CounterState)>,
     events: Vec<Linked>,
+    marks: MarkTable,
     closed: bool,
 }
 
@@ -129,6 +133,7 @@ impl Tables {
                 put(&mut self.counters, key, state.clone());
             }
         }
+        self.marks.write(&changes.events, changes.marks);
         self.events.extend(changes.events);
     }
 
@@ -181,8 +186,11 @@ impl CounterStore for TableStore {
             .collect();
 
         let mut snapshot = Snapshot::new(AUTHORITY);
+        let now = self.clock.now();
         tables.load(&mut snapshot, &in_time);
-        let mut replies = snapshot.decide(&in_time, self.clock.now()).into_iter();
+        let needs = snapshot.mark_needs(in_time.iter().copied(), now);
+        tables.marks.load(&mut snapshot, needs);
+        let mut replies = snapshot.decide(&in_time, now).into_iter();
         tables.write(&mut snapshot);
 
         let mut decided = || replies.next().map(|reply| reply.map_err(StoreError::from));
@@ -263,6 +271,30 @@ impl AuditLog for TableStore {
             })
             .take(limit)
             .collect())
+    }
+
+    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
+        Ok(self.lock().marks.reservation(id).cloned())
+    }
+
+    async fn marks(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError> {
+        let tables = self.lock();
+        let behind = |mark: &&Mark| after.is_none_or(|after| (mark.generation, mark.run.first) > after);
+        let record = |mark: &Mark| {
+            let of_mark = |event: &&Event| event.n == mark.n && event.subject.counter() == Some(counter);
+            let event = tables.events.iter().map(|linked| &linked.event).find(of_mark)?;
+            Some(MarkRecord {
+                mark: mark.clone(),
+                event: event.clone(),
+            })
+        };
+        let marks = tables.marks.of(counter).into_iter().flat_map(Marks::iter);
+        Ok(marks.filter(behind).filter_map(record).take(limit).collect())
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

@@ -53,6 +53,7 @@ async fn store() -> Result<(Arc<MemoryStore>, Command)> {
         count: 1,
         reference: None,
         relates_to: None,
+        hold: None,
     };
     Ok((store, Command::new(Act::Draw(draw), Arc::new(Origin::default()))))
 }

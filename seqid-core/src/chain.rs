@@ -167,6 +167,14 @@ impl Encoder {
         self.optional(event.reason.as_ref());
         self.optional(event.key.as_ref().map(|keyed| keyed.key()));
         self.optional(event.detail.as_ref());
+        match event.hold.as_deref() {
+            Some(hold) => {
+                let expires_at = hold.expires_at.as_micros().to_be_bytes();
+                let policy = [hold.on_expiry as u8];
+                self.text(&[&hold.id.0[..], &expires_at, &policy].concat());
+            }
+            None => self.absent(),
+        }
     }
 
     fn optional(&mut self, text: Option<&impl AsRef<str>>) {
@@ -207,11 +215,12 @@ mod tests {
 
     use super::*;
     use crate::counter::{CounterKey, Run, SequenceKey};
-    use crate::definition::Mode;
+    use crate::definition::{Mode, OnExpiry};
     use crate::event::{EventKind, Fingerprint, Keyed, Origin};
     use crate::field::FieldValues;
     use crate::names::{IdempotencyKey, Label, Prefix, Reason, Reference, Tenant};
     use crate::period::{Calendar, MonthDay, Reset};
+    use crate::reservation::{Hold, ReservationId};
     use crate::time::{Date, Timestamp};
 
     const AUTHORITY: Authority = Authority([7; 16]);
@@ -244,6 +253,7 @@ mod tests {
             relates_to: None,
             reason: None,
             key: None,
+            hold: None,
             detail: None,
             at: Timestamp::from_micros(1_772_841_600_000_001),
         }
@@ -266,6 +276,11 @@ mod tests {
                 Fingerprint([9; 16]),
             )),
             detail: Some("{}".into()),
+            hold: Some(Box::new(Hold {
+                id: ReservationId([5; 16]),
+                expires_at: Timestamp::from_micros(1_772_841_660_000_001),
+                on_expiry: OnExpiry::Reuse,
+            })),
             ..plain(n)
         }
     }
@@ -315,7 +330,13 @@ mod tests {
             "{}",
         ]
         .map(text);
-        [name.concat(), event.concat(), texts.concat()].concat()
+        let hold = [
+            25u32.to_be_bytes().to_vec(),
+            vec![5; 16],
+            1_772_841_660_000_001i64.to_be_bytes().to_vec(),
+            vec![2],
+        ];
+        [name.concat(), event.concat(), texts.concat(), hold.concat()].concat()
     }
 
     #[test]
@@ -335,8 +356,8 @@ mod tests {
 
     /// Two linked events and the first one's name, computed by another program from the description alone.
     const VECTORS: [&str; 3] = [
-        "7f8b07d4917deca66dec6f8843089d03d30f971b1cd4ab661da4137caecf4725",
-        "5ca52265e68fbeaa1af3858d3e3728001edcd807df618b456cd6f3ff6e53fdcd",
+        "f475435ec74dfb7cf135f7fbbae6b17c62f8fdf4be9e0faaf8c2d4f9b8c6aed4",
+        "0710317c8d00366e6f80277c9610db692d2dec67f436bcaa2dcaa06d6cae2396",
         "3188a56dfc37e0263f31a1d263317345",
     ];
 
@@ -362,6 +383,10 @@ mod tests {
             |event| event.reason = None,
             |event| event.key = None,
             |event| event.detail = None,
+            |event| event.hold = None,
+            |event| event.hold.as_mut().unwrap().id = ReservationId([6; 16]),
+            |event| event.hold.as_mut().unwrap().expires_at = Timestamp::from_micros(0),
+            |event| event.hold.as_mut().unwrap().on_expiry = OnExpiry::Void,
         ];
         for (at, change) in changes.iter().enumerate() {
             let mut changed = original.clone();

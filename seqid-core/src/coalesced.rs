@@ -11,10 +11,12 @@ use crate::command::{Command, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::event::Recorded;
 use crate::intake::{Intake, Sealed};
-use crate::names::Tenant;
+use crate::names::{Number, Tenant};
 use crate::observer::Observer;
+use crate::reservation::ReservationId;
 use crate::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, MarkRecord, ReservationRecord,
+    SequenceRecord, StoreError,
 };
 
 /// A store whose callers' commands go out in batches, one at a time in each lane.
@@ -224,6 +226,19 @@ impl<S: AuditLog> AuditLog for Coalesced<S> {
         limit: usize,
     ) -> Result<Vec<CounterRecord>, StoreError> {
         self.store.counters(sequence, after, limit).await
+    }
+
+    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
+        self.store.reservation(id).await
+    }
+
+    async fn marks(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError> {
+        self.store.marks(counter, after, limit).await
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

@@ -1,15 +1,16 @@
 //! What a store is asked to do, and what it answers. Everything that changes a counter is one [`Command`].
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::counter::{CounterKey, Run, SequenceKey};
-use crate::definition::Definition;
+use crate::definition::{Definition, OnExpiry};
 use crate::event::{Event, Keyed, Origin};
 use crate::line::Line;
 use crate::names::{Number, Reason, Reference};
 use crate::refusal::Refusal as DefinitionRefusal;
-use crate::time::Timestamp;
+use crate::reservation::ReservationId;
+use crate::time::{Date, Timestamp};
 
 /// One act, with who asked for it and under which key: atomic on its own, whatever else is in its batch.
 #[derive(Debug, Clone)]
@@ -68,6 +69,22 @@ pub enum Act {
     Shift(Shift),
     /// Save a version of a definition.
     Define(Define),
+    /// Confirm or void held numbers.
+    Settle(Settle),
+    /// Declare numbers void.
+    Void(Void),
+}
+
+impl Void {
+    /// The last number.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        let distance = self
+            .count
+            .saturating_sub(1)
+            .saturating_mul(self.line.definition().step());
+        self.first.get().saturating_add(distance)
+    }
 }
 
 impl Act {
@@ -78,6 +95,8 @@ impl Act {
             Self::Draw(draw) => draw.line.key().sequence(),
             Self::Shift(shift) => shift.line.key().sequence(),
             Self::Define(define) => &define.sequence,
+            Self::Settle(settle) => settle.counter.sequence(),
+            Self::Void(void) => void.line.key().sequence(),
         }
     }
 
@@ -88,6 +107,8 @@ impl Act {
             Self::Draw(draw) => Some(draw.line.key()),
             Self::Shift(shift) => Some(shift.line.key()),
             Self::Define(_) => None,
+            Self::Settle(settle) => Some(&settle.counter),
+            Self::Void(void) => Some(void.line.key()),
         }
     }
 
@@ -101,10 +122,9 @@ impl Act {
     /// A hash that keeps the commands of one sequence together.
     #[must_use]
     pub fn sequence_hash(&self) -> u64 {
-        match self {
-            Self::Draw(draw) => draw.line.key().sequence_hash(),
-            Self::Shift(shift) => shift.line.key().sequence_hash(),
-            Self::Define(define) => define.sequence.sequence_hash(),
+        match self.counter() {
+            Some(counter) => counter.sequence_hash(),
+            None => self.sequence().sequence_hash(),
         }
     }
 }
@@ -120,6 +140,64 @@ pub struct Draw {
     pub reference: Option<Reference>,
     /// The document that this one belongs to or corrects.
     pub relates_to: Option<Reference>,
+    /// To hold the numbers for a while instead of issuing them.
+    pub hold: Option<NewHold>,
+}
+
+/// A hold that begins when the store decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewHold {
+    /// Its name.
+    pub id: ReservationId,
+    /// How long it lasts.
+    pub ttl: Duration,
+    /// What becomes of the numbers when it ends by itself.
+    pub on_expiry: OnExpiry,
+}
+
+/// End a hold.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    /// The counter.
+    pub counter: CounterKey,
+    /// The generation that the numbers are of.
+    pub generation: u32,
+    /// The first of them.
+    pub first: Number,
+    /// The hold.
+    pub reservation: ReservationId,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How a hold ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The numbers are issued.
+    Confirm {
+        /// The document date, which must be the one that was fixed when the hold began.
+        date: Option<Date>,
+        /// The caller's key of the document.
+        reference: Option<Reference>,
+    },
+    /// The numbers are void.
+    Void {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Declare numbers void: such as were issued, or the next that would be.
+#[derive(Debug, Clone)]
+pub struct Void {
+    /// The counter.
+    pub line: Arc<Line>,
+    /// The first number.
+    pub first: Number,
+    /// How many numbers of the counter.
+    pub count: u64,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// Move a counter.
@@ -194,6 +272,10 @@ pub enum Reply {
     Shifted(Shifted),
     /// A definition was saved, or was there already.
     Defined(Defined),
+    /// A hold was ended, now or before in the same way.
+    Settled(Settled),
+    /// Numbers were declared void, now or before.
+    Voided(Voided),
     /// The key was used before with an equal request: this is the event of that time. Nothing was done.
     Replayed(Box<Event>),
 }
@@ -211,6 +293,30 @@ pub struct Granted {
     pub n: u64,
     /// When the store decided it.
     pub at: Timestamp,
+    /// When the hold ends, of numbers that are held.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// How a hold ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The event that says so.
+    pub event: Box<Event>,
+    /// Whether it was ended in this way before.
+    pub repeated: bool,
+}
+
+/// Numbers that are void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voided {
+    /// The numbers.
+    pub run: Run,
+    /// The counter's generation.
+    pub generation: u32,
+    /// Whether they had been issued.
+    pub were_issued: bool,
+    /// Whether they were void before.
+    pub repeated: bool,
 }
 
 /// Where a counter was moved.

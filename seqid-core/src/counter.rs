@@ -8,7 +8,7 @@ use crate::chain::Link;
 use crate::field::FieldValues;
 use crate::names::{Number, Prefix, Tenant};
 use crate::period::Period;
-use crate::time::Date;
+use crate::time::{Date, Timestamp};
 
 /// A sequence's name: its tenant and its prefix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +165,15 @@ impl Run {
         Number::new(last).unwrap_or(Number::MAX)
     }
 
+    /// What a counter gives out after the last member; [`CounterState::ENDED`] when no larger number exists.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.last()
+            .get()
+            .saturating_add(self.step)
+            .min(CounterState::ENDED)
+    }
+
     /// The members in order.
     pub fn numbers(&self) -> impl ExactSizeIterator<Item = Number> + use<> {
         let Run { first, step, count } = *self;
@@ -200,6 +209,14 @@ pub struct CounterState {
     pub last_date: Option<Date>,
     /// Whether it gives numbers.
     pub status: CounterStatus,
+    /// How many numbers are held.
+    pub reserved: u64,
+    /// How many numbers were voided, or let go for good.
+    pub voided: u64,
+    /// How many numbers were let go and are offered again.
+    pub free: u64,
+    /// No hold ends before this; `None` when there is none.
+    pub next_expiry: Option<Timestamp>,
     /// The head of its chain of events.
     pub chain: Link,
 }
@@ -232,6 +249,10 @@ mod tests {
             last: None,
             last_date: None,
             status: CounterStatus::Open,
+            reserved: 0,
+            voided: 0,
+            free: 0,
+            next_expiry: None,
             chain: Link::GENESIS,
         }
     }
@@ -255,5 +276,11 @@ mod tests {
         };
         assert_eq!(run.numbers().map(Number::get).collect::<Vec<_>>(), [5, 7, 9]);
         assert_eq!(run.last().get(), 9);
+        assert_eq!(run.next(), 11);
+        let last = Run {
+            first: Number::MAX,
+            ..run
+        };
+        assert_eq!(Run { count: 1, ..last }.next(), CounterState::ENDED);
     }
 }

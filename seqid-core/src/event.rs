@@ -10,6 +10,7 @@ use crate::counter::{CounterKey, Run, SequenceKey};
 use crate::definition::{Definition, Mode};
 use crate::field::FieldValues;
 use crate::names::{IdempotencyKey, Label, Reason, Reference};
+use crate::reservation::Hold;
 use crate::time::{Date, Timestamp};
 
 /// What happened. The numbers are part of the stored form and of the chain: never change one.
@@ -31,11 +32,19 @@ pub enum EventKind {
     Defined = 6,
     /// An operator accepted a store that had gone back in time; the run was jumped over, whatever became of it.
     Recovered = 7,
+    /// The run is held for a while.
+    Reserved = 8,
+    /// A held run was issued.
+    Confirmed = 9,
+    /// The run was declared void: a held one, one that had been issued, or one that nobody was offered.
+    Voided = 10,
+    /// A hold ended: the run is void, or is offered again where the definition says so.
+    Expired = 11,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 7] = [
+    pub const ALL: [EventKind; 11] = [
         Self::Issued,
         Self::Skipped,
         Self::External,
@@ -43,6 +52,10 @@ impl EventKind {
         Self::Restarted,
         Self::Defined,
         Self::Recovered,
+        Self::Reserved,
+        Self::Confirmed,
+        Self::Voided,
+        Self::Expired,
     ];
 
     /// The word for it, in JSON and on the wire.
@@ -56,6 +69,10 @@ impl EventKind {
             Self::Restarted => "restarted",
             Self::Defined => "defined",
             Self::Recovered => "recovered",
+            Self::Reserved => "reserved",
+            Self::Confirmed => "confirmed",
+            Self::Voided => "voided",
+            Self::Expired => "expired",
         }
     }
 
@@ -216,6 +233,8 @@ pub struct Event {
     pub reason: Option<Reason>,
     /// The idempotency key of the request.
     pub key: Option<Keyed>,
+    /// The hold that it begins or ends.
+    pub hold: Option<Box<Hold>>,
     /// What does not fit elsewhere: for `defined`, the definition as JSON.
     pub detail: Option<Arc<str>>,
     /// When the store decided it.

@@ -334,6 +334,7 @@ mod tests {
                 count: 1,
                 reference: None,
                 relates_to: None,
+                hold: None,
             }),
             Arc::default(),
         )

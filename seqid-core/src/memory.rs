@@ -13,11 +13,13 @@ use crate::compiled::CompiledDefinitions;
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::DefinitionSpec;
 use crate::event::{Event, EventKind, KeyName, Recorded};
-use crate::ledger::{Found, Linked, SequenceState, Snapshot, TenantCount};
-use crate::names::Tenant;
+use crate::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
+use crate::mark::{Mark, Marks};
+use crate::names::{Number, Tenant};
+use crate::reservation::ReservationId;
 use crate::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionRecord, DefinitionStore, EventSource,
-    SequenceRecord, StoreError,
+    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 
 /// See the [module](self).
@@ -38,6 +40,7 @@ struct Tables {
     opened: Vec<CounterKey>,
     events: Vec<Linked>,
     keys: HashMap<KeyName, usize>,
+    marks: MarkTable,
     acknowledged: u64,
     closed: bool,
 }
@@ -140,6 +143,7 @@ impl Tables {
 
     fn write(&mut self, mut snapshot: Snapshot) {
         let changes = snapshot.take_changes();
+        self.marks.write(&changes.events, changes.marks);
         for linked in changes.events {
             if let Some(keyed) = &linked.event.key {
                 self.keys.insert(keyed.name(), self.events.len());
@@ -219,7 +223,10 @@ impl CounterStore for MemoryStore {
             .filter(|(_, late)| !**late)
             .map(|(command, _)| command)
             .collect();
-        let mut replies = snapshot.decide(&commands, self.clock.now()).into_iter();
+        let now = self.clock.now();
+        let needs = snapshot.mark_needs(commands.iter().copied(), now);
+        tables.marks.load(&mut snapshot, needs);
+        let mut replies = snapshot.decide(&commands, now).into_iter();
         tables.write(snapshot);
         drop(tables);
         self.committed.notify_waiters();
@@ -306,6 +313,33 @@ impl AuditLog for MemoryStore {
             })
             .take(limit)
             .collect())
+    }
+
+    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
+        Ok(self.lock().marks.reservation(id).cloned())
+    }
+
+    async fn marks(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError> {
+        let tables = self.lock();
+        let behind = |mark: &&Mark| after.is_none_or(|after| (mark.generation, mark.run.first) > after);
+        let record = |mark: &Mark| {
+            let event = tables
+                .events
+                .iter()
+                .map(|linked| &linked.event)
+                .find(|event| event.n == mark.n && event.subject.counter() == Some(counter))?;
+            Some(MarkRecord {
+                mark: mark.clone(),
+                event: event.clone(),
+            })
+        };
+        let marks = tables.marks.of(counter).into_iter().flat_map(Marks::iter);
+        Ok(marks.filter(behind).filter_map(record).take(limit).collect())
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

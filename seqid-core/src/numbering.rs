@@ -3,17 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use crate::command::End;
 use crate::counter::Run;
 use crate::definition::{Definition, DefinitionSpec, Mode};
 use crate::error::Error;
 use crate::event::Origin;
 use crate::field::{FieldValues, RawValues};
+use crate::mark::NumberState;
 use crate::names::{IdempotencyKey, Label, Number, Prefix, Reason, Reference, Tenant};
 use crate::period::Period;
+use crate::reservation::ReservationId;
 use crate::time::{Date, Timestamp};
 
 /// Sequential numbering.
@@ -30,6 +33,18 @@ pub trait Numbering: Send + Sync + fmt::Debug {
     /// Draws numbers.
     async fn draw(&self, request: DrawRequest) -> Result<Issued, Error>;
 
+    /// Holds numbers for a while: they are issued when they are confirmed.
+    async fn reserve(&self, request: ReserveRequest) -> Result<Reserved, Error>;
+
+    /// Confirms or voids held numbers. Repeating it changes nothing and answers the same.
+    async fn settle(&self, request: SettleRequest) -> Result<Held, Error>;
+
+    /// What became of a reservation.
+    async fn reservation(&self, tenant: Tenant, reservation: ReservationId) -> Result<Held, Error>;
+
+    /// Declares numbers void: such as were issued, which stay taken, or the next ones.
+    async fn void(&self, request: VoidRequest) -> Result<VoidedNumbers, Error>;
+
     /// Sets what is issued next.
     async fn reset(&self, request: ResetRequest) -> Result<Moved, Error>;
 
@@ -38,6 +53,10 @@ pub trait Numbering: Send + Sync + fmt::Debug {
 
     /// Where a counter stands. A counter that has not opened stands at its start.
     async fn status(&self, counter: CounterSelector) -> Result<Status, Error>;
+
+    /// The numbers of a counter that were not plainly issued, in order, and why. All others from its start to its last
+    /// were.
+    async fn gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error>;
 
     /// The id that a draw would give, or that a definition would make of a number. Consumes nothing.
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error>;
@@ -188,6 +207,187 @@ impl Issued {
     pub fn id(&self) -> &str {
         self.ids.first().map_or("", String::as_str)
     }
+}
+
+/// A reservation to be made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReserveRequest {
+    /// What is drawn: the ids, the date and the period are fixed now.
+    pub draw: DrawRequest,
+    /// How long the numbers are held: [`SHORTEST_TTL`](crate::reservation::SHORTEST_TTL) to
+    /// [`LONGEST_TTL`](crate::reservation::LONGEST_TTL).
+    pub ttl: Duration,
+}
+
+impl ReserveRequest {
+    /// Holds what a draw would issue.
+    #[must_use]
+    pub const fn new(draw: DrawRequest, ttl: Duration) -> Self {
+        Self { draw, ttl }
+    }
+}
+
+/// Numbers that are held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reserved {
+    /// What they are confirmed or voided by.
+    pub reservation: ReservationId,
+    /// When the hold ends by itself.
+    pub expires_at: Timestamp,
+    /// The numbers, with the ids that they will have.
+    pub numbers: Issued,
+}
+
+/// How a reservation is to end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SettleRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// Confirmed or voided.
+    pub end: End,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl SettleRequest {
+    /// Issues the numbers of a reservation of the default tenant.
+    #[must_use]
+    pub fn confirm(reservation: ReservationId) -> Self {
+        let end = End::Confirm {
+            date: None,
+            reference: None,
+        };
+        Self::new(reservation, end)
+    }
+
+    /// Voids the numbers of a reservation of the default tenant.
+    #[must_use]
+    pub fn void(reservation: ReservationId, reason: Reason) -> Self {
+        Self::new(reservation, End::Void { reason })
+    }
+
+    fn new(reservation: ReservationId, end: End) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            reservation,
+            end,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// A reservation and its numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// Its name.
+    pub reservation: ReservationId,
+    /// What became of it.
+    pub state: HoldState,
+    /// When it ends, or would have ended, by itself.
+    pub expires_at: Timestamp,
+    /// Why it was voided.
+    pub reason: Option<Reason>,
+    /// The numbers. `issued_at` is the instant at which the state was reached.
+    pub numbers: Issued,
+}
+
+/// What became of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldState {
+    /// The numbers are held.
+    Reserved,
+    /// They were issued.
+    Confirmed,
+    /// They were voided.
+    Voided,
+    /// Nobody settled it in time.
+    Expired,
+}
+
+impl HoldState {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Confirmed => "confirmed",
+            Self::Voided => "voided",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Numbers to be declared void.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VoidRequest {
+    /// Which.
+    pub target: VoidTarget,
+    /// Why.
+    pub reason: Reason,
+    /// What a repetition of the request is recognised by.
+    pub key: Option<IdempotencyKey>,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl VoidRequest {
+    /// Voids numbers for a reason.
+    #[must_use]
+    pub fn new(target: VoidTarget, reason: Reason) -> Self {
+        Self {
+            target,
+            reason,
+            key: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// Which numbers are voided: such as were issued, or such as begin with the next.
+#[derive(Debug, Clone)]
+pub enum VoidTarget {
+    /// Numbers of a counter.
+    Numbers {
+        /// The counter.
+        counter: CounterSelector,
+        /// The first number.
+        first: Number,
+        /// The last number.
+        last: Number,
+    },
+    /// The number with this text, which must tell its period.
+    Id {
+        /// The tenant.
+        tenant: Tenant,
+        /// The sequence; every one of the tenant is tried otherwise.
+        prefix: Option<Prefix>,
+        /// The text.
+        id: String,
+    },
+}
+
+/// Numbers that are void.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VoidedNumbers {
+    /// The sequence.
+    pub prefix: Prefix,
+    /// The counter's period.
+    pub period: Period,
+    /// The counter's scope values.
+    pub scope: FieldValues,
+    /// The numbers.
+    pub run: Run,
+    /// The counter's generation.
+    pub generation: u32,
+    /// Whether they were void before.
+    pub repeated: bool,
+    /// Whether the sequence's numbers are written as text on the wire.
+    pub numbers_as_text: bool,
 }
 
 /// What a caller should look at although the request was carried out.
@@ -355,12 +555,60 @@ pub struct Status {
     pub epoch: u32,
     /// The definition version that the counter opened with, or would.
     pub definition_version: u32,
+    /// How many numbers are held.
+    pub reserved: u64,
+    /// How many numbers were voided or let go for good.
+    pub voided: u64,
     /// How many events the counter's audit has.
     pub events: u64,
     /// What should be looked at.
     pub warnings: Vec<Warning>,
     /// Whether the sequence's numbers are written as text on the wire.
     pub numbers_as_text: bool,
+}
+
+/// A part of a counter's gap report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GapPage {
+    /// The counter's first number.
+    pub start: Number,
+    /// Where the counter stands.
+    pub status: Status,
+    /// Runs of numbers that were not plainly issued, in the order of generation and number.
+    pub gaps: Vec<Gap>,
+    /// Where the next part begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// A run of numbers that were not plainly issued, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gap {
+    /// The numbers.
+    pub run: Run,
+    /// The counter's generation.
+    pub generation: u32,
+    /// The text of the first number; `None` when it was never to be printed, or shows the instant of issue.
+    pub first_id: Option<String>,
+    /// The text of the last number.
+    pub last_id: Option<String>,
+    /// What became of them.
+    pub state: NumberState,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Who did it.
+    pub actor: Option<Label>,
+    /// The request that did it.
+    pub request_id: Option<Label>,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// The reservation that the numbers are or were under.
+    pub reservation: Option<ReservationId>,
+    /// When it ends, or ended.
+    pub expires_at: Option<Timestamp>,
+    /// The document date.
+    pub date: Option<Date>,
+    /// When it was recorded.
+    pub at: Timestamp,
 }
 
 /// What would an id look like?

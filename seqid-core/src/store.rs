@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use crate::command::{Command, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::{DefinitionSpec, Mode};
-use crate::event::{EventKind, Recorded};
+use crate::event::{Event, EventKind, Recorded};
 use crate::ledger::Refusal;
-use crate::names::{Label, Tenant};
+use crate::mark::Mark;
+use crate::names::{Label, Number, Tenant};
+use crate::reservation::ReservationId;
 use crate::time::Timestamp;
 
 /// A store of counters.
@@ -69,6 +71,18 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
         after: u64,
         limit: usize,
     ) -> Result<Vec<CounterRecord>, StoreError>;
+
+    /// What is recorded of a reservation, or `None` when there never was such.
+    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError>;
+
+    /// The marks of a counter in the order of generation and number, at most `limit`, those behind `after`: a
+    /// generation and the first number of a mark.
+    async fn marks(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError>;
 
     /// The events behind position `after`, in the order of their positions, at most `limit`.
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError>;
@@ -181,6 +195,24 @@ pub struct CounterRecord {
     pub key: CounterKey,
     /// Its state.
     pub state: CounterState,
+}
+
+/// The events that begin and end a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReservationRecord {
+    /// Its numbers are held.
+    pub began: Event,
+    /// They are confirmed, voided or let go; `None` while they are held.
+    pub ended: Option<Event>,
+}
+
+/// A mark with the event that set it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkRecord {
+    /// The mark.
+    pub mark: Mark,
+    /// The event.
+    pub event: Event,
 }
 
 /// Where a relay takes events from: the events that were not yet acknowledged.
@@ -320,6 +352,17 @@ macro_rules! forward {
                 limit: usize,
             ) -> Result<Vec<CounterRecord>, StoreError> {
                 (**self).counters(sequence, after, limit).await
+            }
+            async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
+                (**self).reservation(id).await
+            }
+            async fn marks(
+                &self,
+                counter: &CounterKey,
+                after: Option<(u32, Number)>,
+                limit: usize,
+            ) -> Result<Vec<MarkRecord>, StoreError> {
+                (**self).marks(counter, after, limit).await
             }
             async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
                 (**self).events(after, limit).await

@@ -33,7 +33,7 @@ pub(crate) async fn next(
     Key(key): Key,
     Body(body): Body<NextBody>,
 ) -> Result<Response, Problem> {
-    let request = body.into_request(&caller, key)?;
+    let request = body.draw(&caller, key)?;
     draw::<DrawAnswer>(&service, request).await
 }
 

@@ -9,8 +9,10 @@ mod openapi;
 mod outermost;
 mod problem;
 mod request;
+mod reservations;
 mod sequences;
 mod service;
+mod voids;
 mod wire;
 
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub fn router(service: Service) -> Router {
     let service = Arc::new(service);
     Router::new()
         .merge(draws::routes())
+        .merge(reservations::routes())
+        .merge(voids::routes())
         .merge(counters::routes())
         .merge(ids::routes())
         .merge(sequences::routes())

@@ -22,7 +22,8 @@ pub(crate) fn json() -> String {
 #[openapi(
     info(title = "seqid", description = include_str!("../assets/api.md")),
     tags(
-        (name = "numbers", description = "Issuing numbers"),
+        (name = "numbers", description = "Issuing numbers, and declaring them void"),
+        (name = "reservations", description = "Numbers that are held while a document is not sure to come"),
         (name = "counters", description = "Where counters stand, and moving them"),
         (name = "ids", description = "Ids before and after the fact"),
         (name = "sequences", description = "Definitions"),
@@ -31,6 +32,11 @@ pub(crate) fn json() -> String {
     paths(
         crate::draws::next,
         crate::draws::batch,
+        crate::voids::void,
+        crate::reservations::reserve,
+        crate::reservations::reservation,
+        crate::reservations::confirm,
+        crate::reservations::void,
         crate::counters::reset,
         crate::counters::sync,
         crate::counters::status,
@@ -71,8 +77,8 @@ fn describe(path: &str, operation: &mut Operation) {
     if path.starts_with("/api/") {
         parameters.push(header("Seqid-Tenant", TENANT).into());
     }
-    if ["next", "batch", "reset", "sync"].contains(&id.as_str()) {
-        parameters.push(header("Idempotency-Key", KEY).into());
+    if let Some(key) = key(&id) {
+        parameters.push(header("Idempotency-Key", key).into());
     }
     parameters.push(header("X-Request-Id", REQUEST_ID).into());
     let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
@@ -99,10 +105,20 @@ const TENANT: &str = "The tenant: 1 to 64 letters, digits, `_`, `-` and `.`; `de
     it too, but not another one.";
 const KEY: &str = "1 to 255 printable ASCII characters. The request has its effect once under it, however often it \
     is sent; the answer is the same each time.";
+const NO_KEY: &str = "Accepted and not needed: the reservation itself tells a repetition.";
 const REQUEST_ID: &str = "The request's name in the audit and the log: 1 to 255 printable ASCII characters. One is \
     made when it is absent, and every answer carries it.";
-const REPLAYED: &str =
-    "`true` when this is the answer to an earlier request with the same `Idempotency-Key`.";
+const REPLAYED: &str = "`true` when this is the answer to an earlier request: one with the same `Idempotency-Key`, or one \
+    that had done already what this one asks for.";
+
+/// What is said of an operation's `Idempotency-Key`.
+fn key(operation: &str) -> Option<&'static str> {
+    match operation {
+        "next" | "batch" | "reserve" | "void" | "reset" | "sync" => Some(KEY),
+        "confirm" | "void_reservation" => Some(NO_KEY),
+        _ => None,
+    }
+}
 
 fn header(name: &str, description: &str) -> Parameter {
     ParameterBuilder::new()
@@ -126,7 +142,7 @@ fn describe_success(id: &str, response: &mut Response) {
         "X-Request-Id".into(),
         answered("The request's id", Type::String).into(),
     );
-    if ["next", "batch", "reset", "sync"].contains(&id) {
+    if key(id).is_some() {
         response.headers.insert(
             "Idempotency-Replayed".into(),
             answered(REPLAYED, Type::String).into(),
@@ -165,11 +181,13 @@ fn refused(codes: &[Code]) -> Response {
 /// The problems that an operation can answer.
 fn problems(operation: &str) -> Vec<Code> {
     use Code::{
-        AmbiguousId, BatchDoesNotFit, CaseVariant, DateBeforeLast, DateOutOfWindow, DeadlineBeforeSealing,
-        DefinitionRefused, Draining, Exhausted, ForceNotAllowed, Frozen, IdNotRecognised,
-        IdempotencyMismatch, Internal, InvalidRequest, NewerSchema, OutcomeUnknown, Overloaded,
-        RestoredStore, ScopeMismatch, SequenceArchived, SequenceNotFound, StoreFull, StoreUnavailable,
-        TenantMismatch, VersionMismatch, VersionRequired, WouldRepeat,
+        AmbiguousId, BatchDoesNotFit, CaseVariant, DateBeforeLast, DateChanged, DateOutOfWindow,
+        DeadlineBeforeSealing, DefinitionRefused, Draining, Exhausted, ForceNotAllowed, Frozen,
+        HasOpenReservations, IdNotRecognised, IdempotencyMismatch, Internal, InvalidRequest, NewerSchema,
+        NotVoidable, OutcomeUnknown, Overloaded, ReservationConfirmed, ReservationExpired,
+        ReservationNotFound, ReservationVoided, RestoredStore, ScopeMismatch, SequenceArchived,
+        SequenceNotFound, StoreFull, StoreUnavailable, TenantMismatch, VersionMismatch, VersionRequired,
+        WouldRepeat,
     };
     const BODY: &[Code] = &[
         Code::MalformedBody,
@@ -184,12 +202,14 @@ fn problems(operation: &str) -> Vec<Code> {
         NewerSchema,
         Internal,
     ];
-    const WRITE: &[Code] = &[
-        Overloaded,
-        StoreFull,
-        OutcomeUnknown,
-        CaseVariant,
-        SequenceArchived,
+    const WRITE: &[Code] = &[Overloaded, StoreFull, OutcomeUnknown];
+    const NAMED: &[Code] = &[CaseVariant, SequenceArchived];
+    const SETTLED: &[Code] = &[
+        TenantMismatch,
+        ReservationNotFound,
+        ReservationExpired,
+        ReservationVoided,
+        ReservationConfirmed,
     ];
     const COUNTER: &[Code] = &[SequenceNotFound, ScopeMismatch, DateOutOfWindow, Frozen];
     const KEYED: &[Code] = &[IdempotencyMismatch, TenantMismatch];
@@ -198,6 +218,7 @@ fn problems(operation: &str) -> Vec<Code> {
             BODY,
             READ,
             WRITE,
+            NAMED,
             COUNTER,
             KEYED,
             &[
@@ -207,10 +228,11 @@ fn problems(operation: &str) -> Vec<Code> {
                 DeadlineBeforeSealing,
             ],
         ],
-        "batch" => &[
+        "batch" | "reserve" => &[
             BODY,
             READ,
             WRITE,
+            NAMED,
             COUNTER,
             KEYED,
             &[
@@ -225,11 +247,29 @@ fn problems(operation: &str) -> Vec<Code> {
             BODY,
             READ,
             WRITE,
+            NAMED,
             COUNTER,
             KEYED,
-            &[WouldRepeat, ForceNotAllowed, DefinitionRefused],
+            &[
+                WouldRepeat,
+                ForceNotAllowed,
+                HasOpenReservations,
+                DefinitionRefused,
+            ],
         ],
-        "sync" => &[BODY, READ, WRITE, COUNTER, KEYED, &[DefinitionRefused]],
+        "sync" => &[BODY, READ, WRITE, NAMED, COUNTER, KEYED, &[DefinitionRefused]],
+        "void" => &[
+            BODY,
+            READ,
+            WRITE,
+            NAMED,
+            COUNTER,
+            KEYED,
+            &[NotVoidable, BatchDoesNotFit, IdNotRecognised, AmbiguousId],
+        ],
+        "reservation" => &[READ, &[ReservationNotFound]],
+        "confirm" => &[BODY, READ, WRITE, SETTLED, &[DateChanged]],
+        "void_reservation" => &[BODY, READ, WRITE, SETTLED],
         "status" => &[READ, &[SequenceNotFound, ScopeMismatch, DateOutOfWindow]],
         "counters" | "sequence" => &[READ, &[SequenceNotFound]],
         "sequences" => &[READ],
@@ -253,12 +293,14 @@ fn problems(operation: &str) -> Vec<Code> {
             BODY,
             READ,
             WRITE,
+            NAMED,
             &[DefinitionRefused, VersionMismatch, VersionRequired],
         ],
         "patch_sequence" => &[
             BODY,
             READ,
             WRITE,
+            NAMED,
             &[
                 SequenceNotFound,
                 DefinitionRefused,

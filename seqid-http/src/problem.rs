@@ -33,6 +33,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::RouteNotFound
         | Code::SequenceNotFound
         | Code::CounterNotFound
+        | Code::ReservationNotFound
         | Code::NumberNotFound
         | Code::IdNotRecognised => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -43,6 +44,12 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::BatchDoesNotFit
         | Code::WouldRepeat
         | Code::DateBeforeLast
+        | Code::DateChanged
+        | Code::HasOpenReservations
+        | Code::ReservationExpired
+        | Code::ReservationVoided
+        | Code::ReservationConfirmed
+        | Code::NotVoidable
         | Code::SequenceArchived
         | Code::Frozen
         | Code::CaseVariant
@@ -144,6 +151,18 @@ impl Problem {
     pub(crate) fn under(mut self, pointer: &str) -> Self {
         for error in &mut self.errors {
             error.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
+    /// The same with a member to blame, where none is blamed yet.
+    pub(crate) fn blaming(mut self, pointer: impl Into<String>) -> Self {
+        if self.errors.is_empty() {
+            self.errors.push(MemberError {
+                pointer: pointer.into(),
+                code: self.code.as_str(),
+                detail: self.detail.clone(),
+            });
         }
         self
     }
@@ -350,6 +369,7 @@ mod tests {
                 "route-not-found",
                 "sequence-not-found",
                 "counter-not-found",
+                "reservation-not-found",
                 "number-not-found",
                 "id-not-recognised",
             ],
@@ -366,6 +386,12 @@ mod tests {
             &[
                 "would-repeat",
                 "date-before-last",
+                "date-changed",
+                "has-open-reservations",
+                "reservation-expired",
+                "reservation-voided",
+                "reservation-confirmed",
+                "not-voidable",
                 "sequence-archived",
                 "frozen",
                 "case-variant",

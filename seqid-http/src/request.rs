@@ -12,6 +12,7 @@ use seqid_core::event::Origin;
 use seqid_core::field::RawValues;
 use seqid_core::names::{InvalidText, Label};
 use seqid_core::numbering::{CounterSelector, Page, When};
+use seqid_core::reservation::{InvalidReservationId, ReservationId};
 use seqid_core::time::Date;
 use seqid_core::{Code, IdempotencyKey, Prefix, Tenant};
 use serde::de::DeserializeOwned;
@@ -158,6 +159,22 @@ impl<S: Send + Sync> FromRequestParts<S> for PathPrefix {
     }
 }
 
+/// The reservation in the path. A text that names none is as unknown as a name that nobody was given.
+pub(crate) struct PathReservation(pub(crate) ReservationId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathReservation {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let unknown = |detail: String| Problem::new(Code::ReservationNotFound, detail);
+        let Path(text) = path.map_err(|error| unknown(error.body_text()))?;
+        text.parse()
+            .map(Self)
+            .map_err(|error: InvalidReservationId| unknown(error.to_string()))
+    }
+}
+
 /// The query parameters. Each is taken by name; [`finish`](Params::finish) refuses what nobody took.
 pub(crate) struct Params(BTreeMap<String, String>);
 
@@ -279,6 +296,23 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     async fn from_request(request: Request, service: &Shared) -> Result<Self, Problem> {
         require_type(request.headers(), &["application/json"])?;
         decode(&received(request, service).await?).map(Self)
+    }
+}
+
+/// A JSON body, or none at all, or null, in place of one without members.
+pub(crate) struct OptionalBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Shared> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, service: &Shared) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = received(Request::new(body), service).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        require_type(&parts.headers, &["application/json"])?;
+        decode::<Option<T>>(&body).map(|body| Self(body.unwrap_or_default()))
     }
 }
 

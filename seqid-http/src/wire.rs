@@ -1,14 +1,22 @@
 //! The shapes of requests and answers. Every member of an answer is always there; null says that it does not apply.
 //! In a request a null is the same as an absent member, and an unknown member is refused.
 
+mod reservation;
+mod void;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
+
+pub(crate) use reservation::{ConfirmBody, ReservationAnswer, VoidReservationBody};
+pub(crate) use void::{VoidBody, VoidedAnswer};
 
 use seqid_core::error::InvalidRequest;
 use seqid_core::field::{FieldValues, RawValues};
 use seqid_core::names::{Label, Number, Reason, Reference};
 use seqid_core::numbering::{
-    CounterSelector, DrawRequest, Issued, LARGEST_BATCH, Listing, Moved, ParsedId, Preview, Status, Warning,
+    CounterSelector, DrawRequest, Issued, LARGEST_BATCH, Listing, Moved, ParsedId, Preview, ReserveRequest,
+    Status, Warning,
 };
 use seqid_core::period::Period;
 use seqid_core::time::{Date, Timestamp};
@@ -237,91 +245,73 @@ impl ToSchema for Values {
     }
 }
 
-/// A draw of one number.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"prefix": "INV"}))]
-pub(crate) struct NextBody {
-    /// The tenant, where the header `Seqid-Tenant` does not name it.
-    #[schema(value_type = Option<String>)]
-    tenant: Option<Tenant>,
-    /// The sequence.
-    #[schema(value_type = String, examples("INV"), max_length = 64)]
-    prefix: Prefix,
-    /// The document date, `YYYY-MM-DD`; today in the sequence's zone when absent.
-    #[schema(value_type = Option<String>, format = Date)]
-    date: Option<Date>,
-    /// Values of the scope fields, which choose the counter.
-    #[serde(default)]
-    #[schema(required = false)]
-    scope: Values,
-    /// Values of the free fields, which are printed.
-    #[serde(default)]
-    #[schema(required = false)]
-    fields: Values,
-    /// Your key of the document, kept with its number.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    reference: Option<Reference>,
-    /// The document that this one belongs to or corrects.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    relates_to: Option<Reference>,
-    /// The program that asks, for the audit.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    client_id: Option<Label>,
+/// The body of a request that draws. Flattening would let unknown members pass.
+macro_rules! drawing {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident: $type:ty,)* }) => {
+        #[derive(Debug, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        $(#[$doc])*
+        pub(crate) struct $name {
+            /// The tenant, where the header `Seqid-Tenant` does not name it.
+            #[schema(value_type = Option<String>)]
+            tenant: Option<Tenant>,
+            /// The sequence.
+            #[schema(value_type = String, examples("INV"), max_length = 64)]
+            prefix: Prefix,
+            $($(#[$member_doc])* $member: $type,)*
+            /// The document date, `YYYY-MM-DD`; today in the sequence's zone when absent.
+            #[schema(value_type = Option<String>, format = Date)]
+            date: Option<Date>,
+            /// Values of the scope fields, which choose the counter.
+            #[serde(default)]
+            #[schema(required = false)]
+            scope: Values,
+            /// Values of the free fields, which are printed.
+            #[serde(default)]
+            #[schema(required = false)]
+            fields: Values,
+            /// Your key of the document, kept with its number.
+            #[schema(value_type = Option<String>, max_length = 255)]
+            reference: Option<Reference>,
+            /// The document that this one belongs to or corrects.
+            #[schema(value_type = Option<String>, max_length = 255)]
+            relates_to: Option<Reference>,
+            /// The program that asks, for the audit.
+            #[schema(value_type = Option<String>, max_length = 255)]
+            client_id: Option<Label>,
+        }
+
+        impl $name {
+            /// One number, with what all draws have.
+            pub(crate) fn draw(self, caller: &Caller, key: Option<IdempotencyKey>) -> Result<DrawRequest, Problem> {
+                let mut request = DrawRequest::new(self.prefix);
+                request.tenant = caller.tenant(self.tenant)?;
+                request.date = self.date;
+                request.scope = self.scope.0;
+                request.fields = self.fields.0;
+                request.reference = self.reference;
+                request.relates_to = self.relates_to;
+                request.origin = caller.origin(self.client_id);
+                request.key = key;
+                Ok(request)
+            }
+        }
+    };
 }
 
-impl NextBody {
-    pub(crate) fn into_request(
-        self,
-        caller: &Caller,
-        key: Option<IdempotencyKey>,
-    ) -> Result<DrawRequest, Problem> {
-        let mut request = DrawRequest::new(self.prefix);
-        request.tenant = caller.tenant(self.tenant)?;
-        request.date = self.date;
-        request.scope = self.scope.0;
-        request.fields = self.fields.0;
-        request.reference = self.reference;
-        request.relates_to = self.relates_to;
-        request.origin = caller.origin(self.client_id);
-        request.key = key;
-        Ok(request)
+drawing! {
+    /// A draw of one number.
+    #[schema(example = json!({"prefix": "INV"}))]
+    NextBody {}
+}
+
+drawing! {
+    /// A draw of several numbers, all or none.
+    #[schema(example = json!({"prefix": "INV", "count": 5}))]
+    BatchBody {
+        /// How many numbers: 1 to 10000.
+        count: Integer,
     }
-}
-
-/// A draw of several numbers, all or none.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"prefix": "INV", "count": 5}))]
-pub(crate) struct BatchBody {
-    /// The tenant, where the header `Seqid-Tenant` does not name it.
-    #[schema(value_type = Option<String>)]
-    tenant: Option<Tenant>,
-    /// The sequence.
-    #[schema(value_type = String, examples("INV"), max_length = 64)]
-    prefix: Prefix,
-    /// How many numbers: 1 to 10000.
-    count: Integer,
-    /// The document date, `YYYY-MM-DD`; today in the sequence's zone when absent.
-    #[schema(value_type = Option<String>, format = Date)]
-    date: Option<Date>,
-    /// Values of the scope fields, which choose the counter.
-    #[serde(default)]
-    #[schema(required = false)]
-    scope: Values,
-    /// Values of the free fields, which are printed.
-    #[serde(default)]
-    #[schema(required = false)]
-    fields: Values,
-    /// Your key of the documents, kept with their numbers.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    reference: Option<Reference>,
-    /// The document that these belong to or correct.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    relates_to: Option<Reference>,
-    /// The program that asks, for the audit.
-    #[schema(value_type = Option<String>, max_length = 255)]
-    client_id: Option<Label>,
 }
 
 impl BatchBody {
@@ -330,32 +320,42 @@ impl BatchBody {
         caller: &Caller,
         key: Option<IdempotencyKey>,
     ) -> Result<DrawRequest, Problem> {
-        let Self {
-            tenant,
-            prefix,
-            count,
-            date,
-            scope,
-            fields,
-            reference,
-            relates_to,
-            client_id,
-        } = self;
-        let one = NextBody {
-            tenant,
-            prefix,
-            date,
-            scope,
-            fields,
-            reference,
-            relates_to,
-            client_id,
-        };
-        Ok(one.into_request(caller, key)?.count(count.count()?))
+        let count = self.count.count()?;
+        Ok(self.draw(caller, key)?.count(count))
     }
 }
 
-/// What both answers to a draw say of the counter. Flattening costs more than it saves on this path.
+/// How long numbers are held unless the request says otherwise: a form that is filled in.
+const DEFAULT_TTL: Duration = Duration::from_secs(600);
+
+drawing! {
+    /// A draw of numbers that are held for a while.
+    #[schema(example = json!({"prefix": "INV", "ttl_seconds": 600}))]
+    ReserveBody {
+        /// How long the numbers are held: 1 to 2592000 seconds, which is 30 days; 600 when absent.
+        ttl_seconds: Option<Integer>,
+        /// How many numbers, 1 to 10000, all or none; one when absent.
+        count: Option<Integer>,
+    }
+}
+
+impl ReserveBody {
+    pub(crate) fn into_request(
+        self,
+        caller: &Caller,
+        key: Option<IdempotencyKey>,
+    ) -> Result<ReserveRequest, Problem> {
+        let ttl = self
+            .ttl_seconds
+            .map_or(DEFAULT_TTL, |Integer(seconds)| Duration::from_secs(seconds));
+        let count = self.count.map(Integer::count).transpose()?;
+        let mut draw = self.draw(caller, key)?;
+        draw.count = count;
+        Ok(ReserveRequest::new(draw, ttl))
+    }
+}
+
+/// What every answer to a draw says of the counter. Flattening costs more than it saves on this path.
 macro_rules! drawn {
     ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident: $type:ty,)* } $numbers:expr) => {
         #[derive(Debug, Serialize, ToSchema)]
@@ -397,7 +397,7 @@ macro_rules! drawn {
             /// The request's name in the audit: its `X-Request-Id`, or that of the first with the same key.
             #[schema(value_type = Option<String>, required)]
             request_id: Option<Shown<Label>>,
-            /// The instant of issue.
+            /// The instant of issue; of a reservation the one at which its state was reached.
             #[schema(value_type = String, format = DateTime)]
             issued_at: Shown<Timestamp>,
             /// What to look at: `near-end`, `repeats`, `unfenced`, `implicit-definition`. New ones may be added.
@@ -468,6 +468,40 @@ drawn! {
         Figure::new(issued.run.last(), issued.numbers_as_text),
         issued.run.count,
     )
+}
+
+drawn! {
+    /// Numbers that are or were held.
+    #[schema(as = ReservedNumbers)]
+    ReservedNumbers {
+        /// The rendered text of a single number; null for several.
+        #[schema(required, examples("INV-001"))]
+        id: Option<String>,
+        /// The single number; null for several.
+        #[schema(required)]
+        number: Option<Figure>,
+        /// The rendered texts, in the order of the numbers.
+        #[schema(examples(json!(["INV-001"])))]
+        ids: Vec<String>,
+        /// The first number.
+        first: Figure,
+        /// The last number.
+        last: Figure,
+        /// How many.
+        count: u64,
+    }
+    |issued| {
+        let first = Figure::new(issued.run.first, issued.numbers_as_text);
+        let single = issued.run.count == 1;
+        (
+            single.then(|| issued.id().to_owned()),
+            single.then_some(first),
+            std::mem::take(&mut issued.ids),
+            first,
+            Figure::new(issued.run.last(), issued.numbers_as_text),
+            issued.run.count,
+        )
+    }
 }
 
 fn words(warnings: &[Warning]) -> Vec<&'static str> {
@@ -623,6 +657,10 @@ pub(crate) struct StatusAnswer {
     epoch: u32,
     /// The version of the definition that the counter opened with, or would.
     definition_version: u32,
+    /// How many numbers are held.
+    reserved: u64,
+    /// How many numbers were voided, or were held until nobody wanted them and stay unused.
+    voided: u64,
     /// How many events the counter's audit has.
     events: u64,
     /// What to look at: `near-end`, `repeats`, `unfenced`, `implicit-definition`. New ones may be added.
@@ -649,6 +687,8 @@ impl From<Status> for StatusAnswer {
             generation: status.generation,
             epoch: status.epoch,
             definition_version: status.definition_version,
+            reserved: status.reserved,
+            voided: status.voided,
             events: status.events,
             warnings: words(&status.warnings),
         }

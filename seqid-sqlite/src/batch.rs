@@ -1,6 +1,7 @@
 //! One transaction: what waits is decided and written until nothing waits any more, then committed, then answered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -8,14 +9,18 @@ use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::{Event, EventKind, KeyName};
 use seqid_core::intake::{Intake, Sealed};
-use seqid_core::ledger::{Found, Linked, Refusal, SequenceState, Snapshot, TenantCount};
+use seqid_core::ledger::{Found, Linked, MarkChange, Refusal, SequenceState, Snapshot, TenantCount};
 use seqid_core::names::Tenant;
 use seqid_core::time::Timestamp;
 
-use crate::database::Identity;
+use crate::config::SqliteConfig;
+use crate::database::{self, Identity};
 use crate::error::Fault;
 use crate::keys::KeyIndex;
-use crate::rows::{self, EventRow, signed};
+use crate::marks::{self, MarkRow};
+use crate::newest::{Committed, Newest, Row};
+use crate::rows::{self, Advance, EventRow, signed};
+use crate::sweep::Sweep;
 
 /// A transaction ends at so many commands, or after so long, even if more keep coming: callers should not wait.
 pub(crate) const LARGEST: usize = 1_024;
@@ -26,22 +31,48 @@ const LONGEST: Duration = Duration::from_millis(2);
 pub(crate) struct Tables {
     pub(crate) keys: KeyIndex,
     pub(crate) identity: Identity,
-    pub(crate) known: Known,
+    pub(crate) newest: Arc<Newest>,
+    pub(crate) sweep: Sweep,
+    known: Known,
     /// Keys of events before this are forgotten.
-    pub(crate) key_retention: Duration,
+    key_retention: Duration,
 }
 
-/// Sequences and counters as this process wrote them last, so that the next batch need not read them: nobody else
+impl Tables {
+    /// The tables of a file whose rows are all current.
+    pub(crate) fn open(
+        config: &SqliteConfig,
+        connection: &Connection,
+        identity: Identity,
+        newest: Arc<Newest>,
+    ) -> rusqlite::Result<Self> {
+        newest.begin(database::file_at(&config.path), identity.last_position);
+        Ok(Self {
+            keys: KeyIndex::open(connection)?,
+            newest,
+            sweep: Sweep::new(config.trail, identity.last_position),
+            identity,
+            known: Known::default(),
+            key_retention: config.key_retention,
+        })
+    }
+}
+
+/// Sequences and counters as this process left them last, so that the next batch need not read them: nobody else
 /// writes. Bounded; forgotten with the file's other tables after a fault.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+struct Known {
     sequences: HashMap<SequenceKey, (i64, SequenceState)>,
     counters: HashMap<CounterKey, (i64, CounterState)>,
+    /// Rows of many more counters, by [`CounterKey::lane_hash`]: two counters may share one.
+    rows: HashMap<u64, i64>,
 }
 
 impl Known {
     /// The most sequences, and the most counters, that are remembered.
     const MOST: usize = 10_000;
+    /// The most rows of counters that are remembered: 36 MB, as much as the map takes from half of them on.
+    const MOST_ROWS: usize = 1_800_000;
 
     fn put_sequence(&mut self, key: &SequenceKey, id: i64, state: &SequenceState) {
         if self.sequences.len() >= Self::MOST {
@@ -63,13 +94,46 @@ impl Known {
     }
 }
 
+impl Known {
+    fn put_row(&mut self, key: &CounterKey, id: i64) {
+        if self.rows.len() >= Self::MOST_ROWS {
+            self.rows.clear();
+        }
+        self.rows.insert(key.lane_hash(), id);
+    }
+}
+
+/// A counter's row and what is in it, as far as this transaction has to know.
+#[derive(Debug)]
+struct CounterRow {
+    id: i64,
+    /// The last event when the counter was loaded or its row inserted.
+    n: u64,
+    /// Whether it has a `last_date`: a draw that adds the first is not told from others by its event.
+    dated: bool,
+}
+
+impl CounterRow {
+    fn new(id: i64, state: &CounterState) -> Self {
+        Self {
+            id,
+            n: state.chain.n,
+            dated: state.last_date.is_some(),
+        }
+    }
+}
+
 /// A transaction that was written and not yet committed.
 pub(crate) struct Batch<'a> {
     connection: &'a Connection,
     tables: &'a mut Tables,
     snapshot: Snapshot,
     sequences: HashMap<SequenceKey, i64>,
-    counters: HashMap<CounterKey, i64>,
+    counters: HashMap<CounterKey, CounterRow>,
+    /// Rows of counters that had events other than `issued`, or whose marks changed: these cannot be made up for
+    /// later.
+    moved: HashSet<i64>,
+    written: Vec<Row>,
     keys_added: usize,
     /// Events that are decided and not yet inserted.
     unwritten: Vec<EventRow>,
@@ -90,6 +154,8 @@ impl<'a> Batch<'a> {
             snapshot,
             sequences: HashMap::new(),
             counters: HashMap::new(),
+            moved: HashSet::new(),
+            written: Vec::new(),
             keys_added: 0,
             unwritten: Vec::new(),
             now,
@@ -146,6 +212,11 @@ impl<'a> Batch<'a> {
             let count = self.count_definitions(&tenant)?;
             self.snapshot.load_tenant(tenant, count);
         }
+        for need in self.snapshot.mark_needs(commands.iter().copied(), self.now) {
+            if let Some(row) = self.counters.get(need.counter()) {
+                marks::load(self.connection, &mut self.snapshot, row.id, need)?;
+            }
+        }
         Ok(())
     }
 
@@ -169,7 +240,7 @@ impl<'a> Batch<'a> {
 
     fn load_counter(&mut self, key: CounterKey) -> Result<(), Fault> {
         if let Some((id, state)) = self.tables.known.counters.get(&key) {
-            self.counters.insert(key.clone(), *id);
+            self.counters.insert(key.clone(), CounterRow::new(*id, state));
             self.snapshot.load_counter(key, Found::Counter(state.clone()));
             return Ok(());
         }
@@ -182,12 +253,17 @@ impl<'a> Batch<'a> {
     }
 
     fn find_counter(&mut self, sequence: i64, key: &CounterKey) -> Result<Found, Fault> {
-        let scope = key.scope().to_string();
+        let (scope, period) = (key.scope().to_string(), key.period().to_string());
+        if let Some(id) = self.tables.known.rows.get(&key.lane_hash()).copied()
+            && let Some(state) = self.read_counter(id, (sequence, &scope, &period))?
+        {
+            return Ok(self.found(key, id, state));
+        }
         let folded = scope.to_lowercase();
         let found = self
             .connection
             .prepare_cached(rows::FIND_COUNTER)?
-            .query_row(params![sequence, folded, key.period().to_string()], |row| {
+            .query_row(params![sequence, folded, period], |row| {
                 Ok((
                     row.get::<_, i64>(0)?,
                     row.get::<_, String>(1)?,
@@ -197,13 +273,33 @@ impl<'a> Batch<'a> {
             .optional()?;
         match found {
             Some((id, exact, state)) if exact == scope => {
-                self.counters.insert(key.clone(), id);
-                Ok(Found::Counter(state))
+                self.tables.known.put_row(key, id);
+                Ok(self.found(key, id, state))
             }
             Some((_, exact, _)) => Ok(Found::CaseVariant(exact)),
             None if scope.is_empty() => Ok(Found::Nothing),
             None => self.find_case_variant(sequence, &scope, &folded),
         }
+    }
+
+    /// A counter that is said to be in this row, if it is.
+    fn read_counter(&self, id: i64, name: (i64, &str, &str)) -> Result<Option<CounterState>, Fault> {
+        let mut statement = self.connection.prepare_cached(rows::READ_COUNTER)?;
+        let mut found = statement.query([id])?;
+        let Some(row) = found.next()? else {
+            return Ok(None);
+        };
+        let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
+        if (row.get(0)?, text(1)?, text(2)?) != name {
+            return Ok(None);
+        }
+        Ok(Some(rows::counter_state(row, 3)?))
+    }
+
+    fn found(&mut self, key: &CounterKey, id: i64, mut state: CounterState) -> Found {
+        self.tables.newest.refresh(id, &mut state);
+        self.counters.insert(key.clone(), CounterRow::new(id, &state));
+        Found::Counter(state)
     }
 
     fn find_case_variant(&self, sequence: i64, scope: &str, folded: &str) -> Result<Found, Fault> {
@@ -255,6 +351,8 @@ impl<'a> Batch<'a> {
 
     fn write_events(&mut self) -> Result<(), Fault> {
         let events = self.snapshot.take_events();
+        let marks = self.snapshot.take_marks();
+        let mut positions = HashMap::new();
         self.unwritten.reserve(events.len());
         for linked in events {
             let (sequence, counter) = match self.unwritten.last() {
@@ -271,6 +369,13 @@ impl<'a> Batch<'a> {
             self.tables.identity.last_position = position;
             self.tables.identity.last_hash = linked.hash;
             self.index_key(&linked.event, position);
+            marks::note_reservation(self.connection, &linked.event, position)?;
+            if linked.event.kind != EventKind::Issued {
+                self.moved.extend(counter);
+            }
+            if !marks.is_empty() {
+                positions.extend(counter.map(|counter| ((counter, linked.event.n), position)));
+            }
             self.unwritten.push(EventRow {
                 position,
                 sequence,
@@ -279,6 +384,28 @@ impl<'a> Batch<'a> {
             });
         }
         rows::insert_whole(self.connection, &mut self.unwritten)?;
+        self.write_marks(&marks, &positions)
+    }
+
+    fn write_marks(
+        &mut self,
+        changes: &[MarkChange],
+        positions: &HashMap<(i64, u64), u64>,
+    ) -> Result<(), Fault> {
+        let mut changed = Vec::with_capacity(changes.len());
+        for change in changes {
+            let Some(row) = self.counters.get(&change.counter) else {
+                return Err(Fault::Sqlite(rusqlite::Error::QueryReturnedNoRows));
+            };
+            let n = change.mark.as_ref().map(|mark| mark.n);
+            self.moved.insert(row.id);
+            changed.push(MarkRow {
+                counter: row.id,
+                change,
+                position: n.and_then(|n| positions.get(&(row.id, n)).copied()),
+            });
+        }
+        marks::write(self.connection, changed)?;
         Ok(())
     }
 
@@ -313,19 +440,27 @@ impl<'a> Batch<'a> {
     }
 
     fn counter_row(&mut self, sequence: i64, key: &CounterKey) -> Result<i64, Fault> {
-        if let Some(id) = self.counters.get(key) {
-            return Ok(*id);
+        if let Some(row) = self.counters.get(key) {
+            return Ok(row.id);
         }
         let Some(state) = self.snapshot.counter_state(key) else {
             return Err(Fault::Sqlite(rusqlite::Error::QueryReturnedNoRows));
         };
         let id = rows::insert_counter(self.connection, sequence, key, state)?;
-        self.counters.insert(key.clone(), id);
+        self.counters.insert(key.clone(), CounterRow::new(id, state));
+        self.tables.known.put_row(key, id);
         Ok(id)
     }
 
-    /// Writes the new states. The transaction is then ready to be committed.
-    pub(crate) fn finish(mut self) -> Result<(), Fault> {
+    /// Writes so many of the rows that trail.
+    pub(crate) fn write_rows(&mut self, rows: usize) -> Result<(), Fault> {
+        let Tables { sweep, newest, .. } = &mut *self.tables;
+        self.written.extend(sweep.write(self.connection, newest, rows)?);
+        Ok(())
+    }
+
+    /// Writes the new states, and rows of older ones that are due. The transaction is then ready to be committed.
+    pub(crate) fn finish(mut self) -> Result<Committed, Fault> {
         rows::insert_rest(self.connection, &self.unwritten)?;
         let changes = self.snapshot.take_changes();
         for key in &changes.sequences {
@@ -335,16 +470,91 @@ impl<'a> Batch<'a> {
                 self.tables.known.put_sequence(key, id, state);
             }
         }
-        for key in &changes.counters {
-            if let (Some(id), Some(state)) = (self.counters.get(key), self.snapshot.counter_state(key)) {
-                rows::update_counter(self.connection, *id, state)?;
-                self.tables.known.put_counter(key, *id, state);
-            }
-        }
-        let (position, oldest) = (self.tables.identity.last_position, self.oldest_key().as_micros());
+        let trailing = self.write_counters(&changes.counters)?;
+        let position = self.tables.identity.last_position;
+        let Tables { sweep, newest, .. } = &mut *self.tables;
+        self.written
+            .extend(sweep.write_due(self.connection, newest, position)?);
+        rows::update_progress(self.connection, position, sweep.written_to())?;
+        let oldest = self.oldest_key().as_micros();
         self.tables
             .keys
             .write_slice(self.connection, self.keys_added, position, oldest)?;
-        Ok(())
+        Ok(Committed {
+            position,
+            trailing,
+            written: self.written,
+        })
+    }
+
+    /// Writes the rows of counters whose change does not follow from `issued` events alone. Answers the states of the
+    /// others.
+    fn write_counters(&mut self, changed: &[CounterKey]) -> Result<Vec<(i64, Advance)>, Fault> {
+        let mut trailing = Vec::with_capacity(changed.len());
+        for key in changed {
+            let (Some(row), Some(state)) = (self.counters.get(key), self.snapshot.counter_state(key)) else {
+                continue;
+            };
+            if self.moved.contains(&row.id) || row.dated != state.last_date.is_some() {
+                rows::update_counter(self.connection, row.id, state)?;
+                self.written.push((row.id, state.chain.n));
+            } else if row.n < state.chain.n {
+                trailing.push((row.id, Advance::from(state)));
+            }
+            self.tables.known.put_counter(key, row.id, state);
+        }
+        Ok(trailing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seqid_core::clock::{Clock, SystemClock};
+    use seqid_core::numbering::DrawRequest;
+    use seqid_core::observer::Unobserved;
+    use seqid_core::store::{AuditLog, CounterStore};
+    use seqid_core::{Issuer, Numbering, Prefix};
+
+    use super::*;
+    use crate::SqliteStore;
+    use crate::writer::Engine;
+
+    #[test]
+    fn a_row_that_is_another_counters_is_not_taken_for_the_counters() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SqliteConfig::new(folder.path().join("seqid.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let found: Vec<(CounterKey, i64, CounterState)> = runtime.block_on(async {
+            let store = SqliteStore::open(config.clone(), Arc::new(SystemClock), Arc::new(Unobserved));
+            let store = Arc::new(store.unwrap());
+            let issuer = Issuer::new(Arc::new(Arc::clone(&store)));
+            let mut found = Vec::new();
+            for (prefix, draws) in [("INV", 1), ("ORD", 2)] {
+                let prefix = Prefix::new(prefix).unwrap();
+                for _ in 0..draws {
+                    issuer.draw(DrawRequest::new(prefix.clone())).await.unwrap();
+                }
+                let sequence = SequenceKey::new(Tenant::default(), prefix);
+                let record = store.counters(&sequence, 0, 10).await.unwrap().remove(0);
+                found.push((record.key, record.position.cast_signed(), record.state));
+            }
+            store.close().await.unwrap();
+            found
+        });
+        let mut engine = Engine::open(&config, &SystemClock, &Arc::default(), None).unwrap();
+        let [(key, id, state), (_, other, _)] = &found[..] else {
+            panic!("{found:?}")
+        };
+        for forged in [*other, 999, *id] {
+            engine.tables.known.rows.insert(key.lane_hash(), forged);
+            let mut batch = Batch::begin(&engine.connection, &mut engine.tables, SystemClock.now()).unwrap();
+            batch.load_sequence(key.sequence().clone()).unwrap();
+            let sequence = batch.sequences[key.sequence()];
+            let loaded = batch.find_counter(sequence, key).unwrap();
+            assert_eq!(loaded, Found::Counter(state.clone()), "from row {forged}");
+            assert_eq!(batch.counters[key].id, *id);
+            assert_eq!(engine.tables.known.rows[&key.lane_hash()], *id);
+            engine.connection.execute_batch("ROLLBACK").unwrap();
+        }
     }
 }

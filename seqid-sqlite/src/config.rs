@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::sweep::TRAIL;
+
 /// Where the file lies, and what is kept for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -9,6 +11,8 @@ pub struct SqliteConfig {
     pub path: PathBuf,
     /// How long an idempotency key is remembered: 30 days unless set, at least a day.
     pub key_retention: Duration,
+    /// See [`sweep`](crate::sweep): another value is for tests.
+    pub(crate) trail: u64,
 }
 
 impl SqliteConfig {
@@ -21,6 +25,7 @@ impl SqliteConfig {
         Self {
             path: path.into(),
             key_retention: 30 * Self::SHORTEST_KEY_RETENTION,
+            trail: TRAIL,
         }
     }
 

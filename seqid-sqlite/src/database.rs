@@ -9,11 +9,13 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use seqid_core::chain::Authority;
+use seqid_core::event::EventKind;
 use seqid_core::time::Timestamp;
 
 use crate::config::{SqliteConfig, beside};
-use crate::error::{Damage, OpenError, Restored};
+use crate::error::{Damage, Fault, OpenError, Restored};
 use crate::sidecar::{Sidecar, hex, sync_folder_of};
+use crate::sweep::TRAIL;
 
 /// Marks the file as ours: "SEQI".
 const APPLICATION_ID: i32 = 0x5345_5149;
@@ -41,6 +43,9 @@ impl Identity {
         }
     }
 }
+
+/// A file by its device and inode.
+pub(crate) type FileId = (u64, u64);
 
 /// The lock of the one process that writes, held until it is dropped.
 #[derive(Debug)]
@@ -113,28 +118,31 @@ pub(crate) fn open(config: &SqliteConfig, now: Timestamp) -> Result<Connection, 
 /// Refuses a file beside the log of another state of it: an older copy that was put in the place of a file whose
 /// process was killed. SQLite takes any log for the file's own, and the two make a mixture that is sound in form.
 ///
-/// What the log does not hold is then as old as the copy. The log holds the newest page of events whole, so that
-/// either some of the events before those of the log are missing, or the newest event of a subject is not the one
-/// that its row knows of.
+/// What the log does not hold is then as old as the copy. The log holds the newest page of events and the row of
+/// `progress`, so that either some of the events before those of the log are missing, or a row does not know of an
+/// event that it was written with, or that all rows are said to know of.
 fn require_own_log(config: &SqliteConfig, connection: &Connection, log: u64) -> Result<(), OpenError> {
     const MIXED: &str = "the -wal file beside it belongs to another state of the file";
     let sqlite = |source| sqlite_error(config, source);
     let last: i64 = connection
-        .query_row("SELECT coalesce(max(position), 0) FROM event", [], |row| {
-            row.get(0)
-        })
+        .query_row("SELECT last_position FROM progress", [], |row| row.get(0))
         .map_err(sqlite)?;
-    // No event has a row of fewer bytes; what a page holds comes on top.
-    let checked = i64::try_from(log / 64).unwrap_or(i64::MAX).saturating_add(256);
+    // No event has a row of fewer bytes. On top come what a page and a batch hold, and how far the copy's rows were
+    // behind when it was made: the log may say that they were written since.
+    let checked = i64::try_from(log / 64 + 2 * TRAIL)
+        .unwrap_or(i64::MAX)
+        .saturating_add(4_096);
     let after = last.saturating_sub(checked).max(0);
     let (events, behind): (i64, i64) = connection
         .query_row(
-            "WITH tail AS MATERIALIZED (SELECT sequence, counter, max(n) AS n, count(*) AS events FROM event \
-             WHERE position > ?1 GROUP BY sequence, counter) \
+            "WITH tail AS MATERIALIZED (SELECT e.sequence, e.counter, min(n) AS first, max(n) AS last, \
+             max(iif(kind <> ?2 OR position <= counters_written, n, 0)) AS known, count(*) AS events \
+             FROM event e, progress WHERE position > ?1 GROUP BY e.sequence, e.counter) \
              SELECT coalesce(sum(tail.events), 0), \
-             coalesce(sum(tail.n IS NOT CASE WHEN tail.counter IS NULL THEN s.n ELSE c.n END), 0) \
+             coalesce(sum(CASE WHEN tail.counter IS NULL THEN s.n IS NOT tail.last \
+             ELSE c.n IS NULL OR c.n NOT BETWEEN max(known, first - 1) AND tail.last END), 0) \
              FROM tail LEFT JOIN sequence s ON s.id = tail.sequence LEFT JOIN counter c ON c.id = tail.counter",
-            [after],
+            params![after, EventKind::Issued as u8],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(sqlite)?;
@@ -227,6 +235,10 @@ fn migrate(
 /// Gives a new file its name. SQLite's generator is seeded by the system.
 fn name(config: &SqliteConfig, connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute("INSERT INTO store (id, authority) VALUES (1, randomblob(16))", [])?;
+    connection.execute(
+        "INSERT INTO progress (id, last_position, counters_written, acknowledged) VALUES (1, 0, 0, 0)",
+        [],
+    )?;
     let place = Place::of(config);
     connection
         .execute(
@@ -357,8 +369,8 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The file that a path names: its device and inode.
-pub(crate) fn file_at(path: &Path) -> Option<(u64, u64)> {
+/// The file that a path names.
+pub(crate) fn file_at(path: &Path) -> Option<FileId> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.dev(), metadata.ino()))
 }
@@ -391,6 +403,18 @@ pub(crate) fn sqlite_error(config: &SqliteConfig, source: rusqlite::Error) -> Op
             },
         },
         _ => OpenError::Sqlite { path, source },
+    }
+}
+
+/// What went wrong within a transaction, with the file's name.
+pub(crate) fn fault_error(config: &SqliteConfig, fault: Fault) -> OpenError {
+    match fault {
+        Fault::Sqlite(source) => sqlite_error(config, source),
+        Fault::Damage(source) => OpenError::Corrupt {
+            path: config.path.clone(),
+            source,
+        },
+        other => sqlite_error(config, rusqlite::Error::ToSqlConversionFailure(Box::new(other))),
     }
 }
 

@@ -2,15 +2,19 @@
 
 mod backup;
 mod batch;
+mod catch_up;
 mod config;
 mod database;
 mod error;
 mod keys;
+mod marks;
+mod newest;
 mod read;
 mod recover;
 mod rows;
 mod sidecar;
 mod store;
+mod sweep;
 mod writer;
 
 pub use backup::backup;

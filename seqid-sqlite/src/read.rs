@@ -1,6 +1,7 @@
 //! Reading beside the writer: a few threads with read-only connections, so that a long page holds up no draw, and no
 //! executor's thread waits for a disk.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,14 +16,30 @@ use seqid_core::names::Tenant;
 use seqid_core::store::{CounterRecord, SequenceRecord, StoreError};
 use tokio::sync::oneshot;
 
-use crate::database;
+use crate::database::{self, FileId};
 use crate::error::Fault;
 use crate::rows::{self, signed};
 
 /// Short questions need not wait behind one long page.
 const THREADS: usize = 2;
 
-type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
+type Job = Box<dyn FnOnce(Result<&Reader, StoreError>) + Send>;
+
+/// A connection that reads.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    connection: Connection,
+    /// The file that it reads.
+    pub(crate) file: Option<FileId>,
+}
+
+impl Deref for Reader {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -47,11 +64,11 @@ impl Readers {
     /// Runs a query on one of the threads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        query: impl FnOnce(&Reader) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let result = connection.and_then(|connection| query(connection).map_err(StoreError::from));
+        let job: Job = Box::new(move |reader| {
+            let result = reader.and_then(|reader| query(reader).map_err(StoreError::from));
             let _gone = answer.send(result);
         });
         // The threads end when the store is dropped, or by a panic: no query writes, so nothing happened.
@@ -61,29 +78,32 @@ impl Readers {
 }
 
 fn serve(path: &Path, waiting: &Mutex<Receiver<Job>>) {
-    let mut open: Option<(Connection, Option<(u64, u64)>)> = None;
+    let mut open: Option<Reader> = None;
     loop {
         let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         let file = database::file_at(path);
-        if open.as_ref().is_none_or(|(_, opened)| *opened != file) {
+        if open.as_ref().is_none_or(|reader| reader.file != file) {
             open = None;
             match database::open_reader(path) {
-                Ok(connection) => open = Some((connection, file)),
+                Ok(connection) => open = Some(Reader { connection, file }),
                 Err(error) => {
                     job(Err(Fault::Sqlite(error).into()));
                     continue;
                 }
             }
         }
-        if let Some((connection, _)) = &open {
-            job(Ok(connection));
+        if let Some(reader) = &open {
+            job(Ok(reader));
         }
     }
 }
 
-/// A counter's state.
-pub(crate) fn counter(connection: &Connection, key: &CounterKey) -> Result<Option<CounterState>, Fault> {
+/// A counter's row and the state in it.
+pub(crate) fn counter(
+    connection: &Connection,
+    key: &CounterKey,
+) -> Result<Option<(i64, CounterState)>, Fault> {
     let Some(sequence) = sequence_row(connection, key.sequence())? else {
         return Ok(None);
     };
@@ -92,10 +112,18 @@ pub(crate) fn counter(connection: &Connection, key: &CounterKey) -> Result<Optio
         .prepare_cached(rows::FIND_COUNTER)?
         .query_row(
             params![sequence, scope.to_lowercase(), key.period().to_string()],
-            |row| Ok((row.get::<_, String>(1)?, rows::counter_state(row, 2)?)),
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get::<_, String>(1)?,
+                    rows::counter_state(row, 2)?,
+                ))
+            },
         )
         .optional()?;
-    Ok(found.filter(|(exact, _)| *exact == scope).map(|(_, state)| state))
+    Ok(found
+        .filter(|(_, exact, _)| *exact == scope)
+        .map(|(id, _, state)| (id, state)))
 }
 
 /// A sequence's row, by its exact name.
@@ -168,7 +196,7 @@ pub(crate) fn sequences(
         .collect()
 }
 
-/// The counters of a sequence, in the order in which they opened.
+/// The counters of a sequence, in the order in which they opened: their positions are their rows.
 pub(crate) fn counters(
     connection: &Connection,
     sequence: &SequenceKey,

@@ -14,11 +14,11 @@ use seqid_core::line::{Line, LineParts, Version};
 use seqid_core::names::{Label, Reason};
 use seqid_core::time::{Date, Zone};
 
-use crate::batch::{Batch, Known, Tables};
+use crate::batch::{Batch, Tables};
+use crate::catch_up::catch_up;
 use crate::config::SqliteConfig;
 use crate::database::{self, Place};
 use crate::error::{Fault, OpenError};
-use crate::keys::KeyIndex;
 use crate::read;
 use crate::rows;
 
@@ -84,24 +84,12 @@ pub fn recover(
     let connection = database::open(config, clock.now())?;
     database::require_sound(&connection).map_err(sqlite)?;
     let identity = database::identity(config, &connection)?;
-    let keys = KeyIndex::open(&connection).map_err(sqlite)?;
-    let mut tables = Tables {
-        keys,
-        identity,
-        known: Known::default(),
-        key_retention: config.key_retention,
-    };
+    let tables = Tables::open(config, &connection, identity, Arc::default());
+    let mut tables = tables.map_err(sqlite)?;
     let incarnation = tables.identity.incarnation + 1;
     let counters = transact(config, &connection, &mut tables, recovery, clock).map_err(|fault| {
         let _undone = connection.execute_batch("ROLLBACK");
-        match fault {
-            Fault::Sqlite(source) => sqlite(source),
-            Fault::Damage(source) => OpenError::Corrupt {
-                path: config.path.clone(),
-                source,
-            },
-            other => sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(other))),
-        }
+        database::fault_error(config, fault)
     })?;
     connection.execute_batch("COMMIT").map_err(sqlite)?;
     database::settle(config, &connection)?;
@@ -126,7 +114,9 @@ fn transact(
 ) -> Result<u64, Fault> {
     let now = clock.now();
     let (incarnation, first_position) = (tables.identity.incarnation + 1, tables.identity.last_position + 1);
+    let identity = tables.identity.clone();
     let mut batch = Batch::begin(connection, tables, now)?;
+    catch_up(connection, &identity)?;
     let place = Place::of(config);
     connection.execute(
         "INSERT INTO incarnation (ordinal, machine, inode, first_position, began_at, actor, reason) \
@@ -172,6 +162,9 @@ fn transact(
         }
     }
     batch.finish()?;
+    // The rows were written with the events, as those of all moves are.
+    let last = tables.identity.last_position;
+    rows::update_progress(connection, last, last)?;
     Ok(moved)
 }
 

@@ -6,12 +6,14 @@ use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
 use seqid_core::chain::Link;
 use seqid_core::counter::{CounterKey, CounterState, CounterStatus, Run, SequenceKey};
-use seqid_core::definition::{DefinitionSpec, Mode};
+use seqid_core::definition::{DefinitionSpec, Mode, OnExpiry};
 use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Subject};
 use seqid_core::field::FieldValues;
 use seqid_core::ledger::{Linked, SequenceState};
+use seqid_core::mark::{Mark, NumberState};
 use seqid_core::names::{IdempotencyKey, Number, Prefix, Tenant};
 use seqid_core::period::{Period, Reset};
+use seqid_core::reservation::{Hold, ReservationId};
 use seqid_core::store::DefinitionRecord;
 use seqid_core::time::{Date, Timestamp};
 
@@ -83,7 +85,8 @@ pub(crate) fn sequence_key(row: &Row<'_>, at: usize) -> Result<SequenceKey> {
 /// The columns of [`counter_state`], of a counter `c`.
 macro_rules! counter_state {
     () => {
-        "c.version, c.generation, c.epoch, c.next, c.last, c.last_date, c.status, c.n, c.hash"
+        "c.version, c.generation, c.epoch, c.next, c.last, c.last_date, c.status, c.n, c.hash, c.reserved, c.voided, \
+         c.free, c.next_expiry"
     };
 }
 
@@ -93,7 +96,7 @@ macro_rules! event {
         "e.position, s.tenant, s.prefix, c.scope, c.period, c.period_kind, c.period_first, c.period_last, \
          e.counter, e.kind, e.n, e.generation, e.epoch, e.first, e.step, e.count, e.version, e.mode, e.at, \
          e.date, e.fields, e.actor, e.client, e.request, e.reference, e.relates_to, e.reason, e.key, \
-         e.fingerprint, coalesce(e.detail, d.spec), e.hash \
+         e.fingerprint, coalesce(e.detail, d.spec), e.hash, e.reservation, e.expires_at, e.on_expiry \
          FROM event e JOIN sequence s ON s.id = e.sequence LEFT JOIN counter c ON c.id = e.counter \
          LEFT JOIN definition d ON e.kind = 6 AND d.sequence = e.sequence AND d.version = e.version"
     };
@@ -104,6 +107,13 @@ pub(crate) const FIND_COUNTER: &str = concat!(
     "SELECT c.id, c.scope, ",
     counter_state!(),
     " FROM counter c WHERE c.sequence = ?1 AND c.scope_folded = ?2 AND c.period = ?3"
+);
+
+/// A counter's sequence, scope, period and state, by its row.
+pub(crate) const READ_COUNTER: &str = concat!(
+    "SELECT c.sequence, c.scope, c.period, ",
+    counter_state!(),
+    " FROM counter c WHERE c.id = ?1"
 );
 
 /// The counters of a sequence behind a row: row, name, state.
@@ -153,7 +163,39 @@ pub(crate) fn counter_state(row: &Row<'_>, at: usize) -> Result<CounterState> {
             _ => None,
         })?,
         chain: link(row, at + 7)?,
+        reserved: column(row, at + 9, |count: i64| count.try_into().ok())?,
+        voided: column(row, at + 10, |count: i64| count.try_into().ok())?,
+        free: column(row, at + 11, |count: i64| count.try_into().ok())?,
+        next_expiry: row.get::<_, Option<i64>>(at + 12)?.map(Timestamp::from_micros),
     })
+}
+
+/// A mark, from its columns at `at`.
+pub(crate) fn mark(row: &Row<'_>, at: usize) -> Result<Mark> {
+    let run = run(row, at + 1)?.ok_or_else(|| damaged(at + 1, "a mark without numbers"))?;
+    Ok(Mark {
+        run,
+        generation: row.get(at)?,
+        state: column(row, at + 4, NumberState::from_code)?,
+        date: optional(row, at + 5, Date::from_days_since_epoch)?,
+        fields: optional(row, at + 6, text)?.unwrap_or_default(),
+        hold: hold(row, at + 7)?,
+        n: column(row, at + 10, |n: i64| n.try_into().ok())?,
+        reference: optional(row, at + 11, text)?,
+        relates_to: optional(row, at + 12, text)?,
+    })
+}
+
+/// A hold, from name, end and policy at `at`.
+fn hold(row: &Row<'_>, at: usize) -> Result<Option<Hold>> {
+    let Some(id) = row.get(at)? else {
+        return Ok(None);
+    };
+    Ok(Some(Hold {
+        id: ReservationId(id),
+        expires_at: Timestamp::from_micros(row.get(at + 1)?),
+        on_expiry: column(row, at + 2, OnExpiry::from_code)?,
+    }))
 }
 
 fn status_word(status: CounterStatus) -> &'static str {
@@ -174,8 +216,8 @@ pub(crate) fn insert_counter(
     connection
         .prepare_cached(
             "INSERT INTO counter (sequence, scope, scope_folded, period, period_kind, period_first, period_last, \
-             version, generation, epoch, next, last, last_date, status, n, hash) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             version, generation, epoch, next, last, last_date, status, n, hash, reserved, voided, free, next_expiry) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         )?
         .insert(params![
             sequence,
@@ -194,6 +236,10 @@ pub(crate) fn insert_counter(
             status_word(state.status),
             signed(state.chain.n),
             state.chain.hash,
+            signed(state.reserved),
+            signed(state.voided),
+            signed(state.free),
+            state.next_expiry.map(Timestamp::as_micros),
         ])
 }
 
@@ -201,7 +247,8 @@ pub(crate) fn update_counter(connection: &Connection, id: i64, state: &CounterSt
     connection
         .prepare_cached(
             "UPDATE counter SET version = ?2, generation = ?3, epoch = ?4, next = ?5, last = ?6, last_date = ?7, \
-             status = ?8, n = ?9, hash = ?10 WHERE id = ?1",
+             status = ?8, n = ?9, hash = ?10, reserved = ?11, voided = ?12, free = ?13, next_expiry = ?14 \
+             WHERE id = ?1",
         )?
         .execute(params![
             id,
@@ -214,7 +261,126 @@ pub(crate) fn update_counter(connection: &Connection, id: i64, state: &CounterSt
             status_word(state.status),
             signed(state.chain.n),
             state.chain.hash,
+            signed(state.reserved),
+            signed(state.voided),
+            signed(state.free),
+            state.next_expiry.map(Timestamp::as_micros),
         ])
+        .map(drop)
+}
+
+/// Writes what `issued` events change of a counter, unless its row is newer.
+pub(crate) fn advance_counter(connection: &Connection, id: i64, advance: &Advance) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE counter SET next = ?2, last = ?3, last_date = iif(last_date IS NULL, NULL, ?4), n = ?5, hash = ?6 \
+             WHERE id = ?1 AND n < ?5",
+        )?
+        .execute(params![
+            id,
+            next_to_sql(advance.next),
+            advance.last.map(|last| signed(last.get())),
+            advance.date.map(Date::days_since_epoch),
+            signed(advance.chain.n),
+            advance.chain.hash,
+        ])
+        .map(drop)
+}
+
+/// What `issued` events change of a counter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Advance {
+    next: u64,
+    last: Option<Number>,
+    date: Option<Date>,
+    chain: Link,
+}
+
+impl Advance {
+    /// The last event that it knows of.
+    pub(crate) fn n(&self) -> u64 {
+        self.chain.n
+    }
+
+    /// Brings a state up to it, unless that is newer.
+    pub(crate) fn refresh(&self, state: &mut CounterState) {
+        if self.chain.n > state.chain.n {
+            state.next = self.next;
+            state.last = self.last;
+            state.last_date = self.date;
+            state.chain = self.chain;
+        }
+    }
+}
+
+impl From<&CounterState> for Advance {
+    fn from(state: &CounterState) -> Self {
+        Self {
+            next: state.next,
+            last: state.last,
+            date: state.last_date,
+            chain: state.chain,
+        }
+    }
+}
+
+/// What the last event of a counter says of its state.
+#[derive(Debug)]
+pub(crate) struct CounterEvent {
+    pub(crate) kind: EventKind,
+    pub(crate) n: u64,
+    run: Option<Run>,
+    date: Option<Date>,
+    hash: [u8; 32],
+}
+
+impl CounterEvent {
+    /// What the event changed, if it is an `issued` one.
+    pub(crate) fn advance(&self) -> Option<Advance> {
+        let run = self.run.filter(|_| self.kind == EventKind::Issued)?;
+        Some(Advance {
+            next: run.next(),
+            last: Some(run.last()),
+            date: self.date,
+            chain: Link {
+                n: self.n,
+                hash: self.hash,
+            },
+        })
+    }
+}
+
+/// The events of counters behind a position, for [`counter_event`].
+pub(crate) const LIST_COUNTER_EVENTS: &str = "SELECT counter, kind, n, first, step, count, date, hash FROM event \
+    WHERE position > ?1 AND counter IS NOT NULL ORDER BY position";
+
+/// An event with its counter's row.
+pub(crate) fn counter_event(row: &Row<'_>) -> Result<(i64, CounterEvent)> {
+    let event = CounterEvent {
+        kind: column(row, 1, EventKind::from_code)?,
+        n: column(row, 2, |n: i64| n.try_into().ok())?,
+        run: run(row, 3)?,
+        date: optional(row, 6, Date::from_days_since_epoch)?,
+        hash: row.get(7)?,
+    };
+    Ok((row.get(0)?, event))
+}
+
+/// Up to which event every counter's row is written.
+pub(crate) fn counters_written(connection: &Connection) -> Result<u64> {
+    connection.query_row("SELECT counters_written FROM progress", [], |row| {
+        column(row, 0, |position: i64| position.try_into().ok())
+    })
+}
+
+pub(crate) fn update_progress(
+    connection: &Connection,
+    last_position: u64,
+    counters_written: u64,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE progress SET last_position = ?1, counters_written = ?2")?
+        .execute([signed(last_position), signed(counters_written)])
         .map(drop)
 }
 
@@ -326,7 +492,7 @@ fn mode_of(code: u8) -> Option<Mode> {
 const ROWS: usize = 16;
 
 /// What [`Binder::event`] binds, in its order.
-const EVENT_COLUMNS: [&str; 25] = [
+const EVENT_COLUMNS: [&str; 28] = [
     "position",
     "sequence",
     "counter",
@@ -351,6 +517,9 @@ const EVENT_COLUMNS: [&str; 25] = [
     "key",
     "fingerprint",
     "detail",
+    "reservation",
+    "expires_at",
+    "on_expiry",
     "hash",
 ];
 
@@ -423,7 +592,8 @@ impl EventRow {
         let rare = !event.fields.is_empty()
             || event.relates_to.is_some()
             || event.reason.is_some()
-            || event.detail.is_some();
+            || event.detail.is_some()
+            || event.hold.is_some();
         let step = event.run.map(|run| run.step);
         let of_counter = (event.kind, event.generation, event.epoch, step);
         (!rare).then_some((
@@ -574,8 +744,24 @@ impl Binder<'_, '_> {
         self.optional(event.key.as_ref().map(|keyed| keyed.fingerprint().0))?;
         // A definition stands in its own table.
         self.text(event.detail.as_ref().filter(|_| event.kind != EventKind::Defined))?;
+        let hold = event.hold.as_deref();
+        self.optional(hold.map(|hold| hold.id.0))?;
+        self.optional(hold.map(|hold| hold.expires_at.as_micros()))?;
+        self.optional(hold.map(|hold| hold.on_expiry as u8))?;
         self.value(hash)
     }
+}
+
+/// The numbers of an event, from first, step and count at `at`.
+fn run(row: &Row<'_>, at: usize) -> Result<Option<Run>> {
+    let Some(first) = row.get::<_, Option<i64>>(at)? else {
+        return Ok(None);
+    };
+    Ok(Some(Run {
+        first: number(first).ok_or_else(|| damaged(at, "not a number"))?,
+        step: column(row, at + 1, |step: i64| step.try_into().ok())?,
+        count: column(row, at + 2, |count: i64| count.try_into().ok())?,
+    }))
 }
 
 /// An event with its position and hash.
@@ -584,15 +770,6 @@ pub(crate) fn event(row: &Row<'_>) -> Result<(u64, Linked)> {
     let subject = match row.get::<_, Option<i64>>(8)? {
         Some(_) => Subject::Counter(counter_key(row, 3, sequence)?),
         None => Subject::Sequence(sequence),
-    };
-    let first: Option<i64> = row.get(13)?;
-    let run = match first {
-        Some(first) => Some(Run {
-            first: number(first).ok_or_else(|| damaged(13, "not a number"))?,
-            step: column(row, 14, |step: i64| step.try_into().ok())?,
-            count: column(row, 15, |count: i64| count.try_into().ok())?,
-        }),
-        None => None,
     };
     let key = match optional(row, 27, text)? {
         Some(key) => Some(Keyed::new(subject.sequence(), key, Fingerprint(row.get(28)?))),
@@ -604,7 +781,7 @@ pub(crate) fn event(row: &Row<'_>) -> Result<(u64, Linked)> {
         n: column(row, 10, |n: i64| n.try_into().ok())?,
         generation: row.get(11)?,
         epoch: row.get(12)?,
-        run,
+        run: run(row, 13)?,
         version: row.get(16)?,
         mode: column(row, 17, mode_of)?,
         date: optional(row, 19, Date::from_days_since_epoch)?,
@@ -618,6 +795,7 @@ pub(crate) fn event(row: &Row<'_>) -> Result<(u64, Linked)> {
         relates_to: optional(row, 25, text)?,
         reason: optional(row, 26, text)?,
         key,
+        hold: hold(row, 31)?.map(Box::new),
         detail: row.get::<_, Option<String>>(29)?.map(Into::into),
         at: Timestamp::from_micros(row.get(18)?),
     };

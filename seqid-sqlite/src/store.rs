@@ -11,17 +11,20 @@ use seqid_core::compiled::CompiledDefinitions;
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
 use seqid_core::intake::Intake;
-use seqid_core::names::Tenant;
+use seqid_core::names::{Number, Tenant};
 use seqid_core::observer::Observer;
+use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, SequenceRecord,
-    StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
+    ReservationRecord, SequenceRecord, StoreError,
 };
 
 use crate::batch;
 use crate::config::SqliteConfig;
 use crate::database;
 use crate::error::OpenError;
+use crate::marks;
+use crate::newest::Newest;
 use crate::read::{self, Readers};
 use crate::writer::{Engine, Shared, Writer};
 
@@ -36,13 +39,15 @@ pub struct SqliteStore {
     intake: Arc<Intake>,
     shared: Arc<Shared>,
     readers: Readers,
+    newest: Arc<Newest>,
     definitions: Arc<CompiledDefinitions>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl SqliteStore {
     /// Opens the file, making it and its folder when they are not there. Blocks for as long as the disk takes; after a
-    /// crash the keys of the last events are read again, 0.7 s for a million.
+    /// crash the keys of the last events are read again, 0.7 s for a million, and the rows of counters that lack their
+    /// last draws are written, which takes a second or two if there are a million counters.
     ///
     /// # Errors
     /// [`OpenError`] says what to do: another process holds the file, it is not the one that was written last, ...
@@ -52,10 +57,13 @@ impl SqliteStore {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, OpenError> {
         let lock = database::lock(&config)?;
-        let engine = Engine::open(&config, &*clock, None)?;
+        let newest = Arc::new(Newest::default());
+        let engine = Engine::open(&config, &*clock, &newest, None)?;
         let acknowledged = engine
             .connection
-            .query_row("SELECT acknowledged FROM store", [], |row| row.get::<_, i64>(0))
+            .query_row("SELECT acknowledged FROM progress", [], |row| {
+                row.get::<_, i64>(0)
+            })
             .map_err(|source| database::sqlite_error(&config, source))?;
         let folder = |source| OpenError::Folder {
             path: config.path.clone(),
@@ -85,6 +93,7 @@ impl SqliteStore {
             intake,
             shared,
             readers,
+            newest,
             definitions: Arc::default(),
             writer: Mutex::new(Some(thread)),
         })
@@ -134,9 +143,16 @@ impl CounterStore for SqliteStore {
     }
 
     async fn counter(&self, key: &CounterKey) -> Result<Option<CounterState>, StoreError> {
-        let key = key.clone();
+        let (key, newest) = (key.clone(), Arc::clone(&self.newest));
         self.readers
-            .read(move |connection| read::counter(connection, &key))
+            .read(move |reader| {
+                let view = newest.view(reader.file);
+                let mut found = read::counter(reader, &key)?;
+                if let Some((id, state)) = &mut found {
+                    view.refresh(*id, state);
+                }
+                Ok(found.map(|(_, state)| state))
+            })
             .await
     }
 
@@ -184,9 +200,39 @@ impl AuditLog for SqliteStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<CounterRecord>, StoreError> {
-        let sequence = sequence.clone();
+        let (sequence, newest) = (sequence.clone(), Arc::clone(&self.newest));
         self.readers
-            .read(move |connection| read::counters(connection, &sequence, after, limit))
+            .read(move |reader| {
+                let view = newest.view(reader.file);
+                let mut records = read::counters(reader, &sequence, after, limit)?;
+                for record in &mut records {
+                    let id = record.position.cast_signed();
+                    view.refresh(id, &mut record.state);
+                }
+                Ok(records)
+            })
+            .await
+    }
+
+    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
+        let id = *id;
+        self.readers
+            .read(move |reader| marks::reservation(reader, &id))
+            .await
+    }
+
+    async fn marks(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError> {
+        let key = counter.clone();
+        self.readers
+            .read(move |reader| match read::counter(reader, &key)? {
+                Some((row, _)) => marks::page(reader, row, after, limit),
+                None => Ok(Vec::new()),
+            })
             .await
     }
 

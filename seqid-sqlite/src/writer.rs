@@ -19,16 +19,23 @@ use seqid_core::store::StoreError;
 use tokio::sync::{Notify, oneshot};
 
 use crate::backup;
-use crate::batch::{Batch, Known, LARGEST, Tables};
+use crate::batch::{Batch, LARGEST, Tables};
+use crate::catch_up::catch_up;
 use crate::config::{SqliteConfig, beside};
-use crate::database::{self, Identity, Lock};
+use crate::database::{self, FileId, Identity, Lock};
 use crate::error::{Fault, OpenError, Rescued, Restored};
-use crate::keys::KeyIndex;
+use crate::newest::Newest;
 use crate::rows::signed;
 use crate::sidecar::sync_folder_of;
 
 /// The sidecar is written so often while numbers are drawn, and once more when they stop.
 const SIDECAR_EVERY: Duration = Duration::from_millis(250);
+
+/// A file is quiet when so long nothing was committed.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// How many rows of counters a transaction writes in a quiet file. A draw waits for no more than these.
+const ROWS: usize = 1_000;
 
 /// How long the writer stays awake when nothing waits any more, before it sleeps.
 const AWAKE: Duration = Duration::from_micros(50);
@@ -105,14 +112,16 @@ impl Shared {
 pub(crate) struct Engine {
     pub(crate) connection: Connection,
     pub(crate) tables: Tables,
-    file: Option<(u64, u64)>,
+    file: Option<FileId>,
 }
 
 impl Engine {
     /// Opens the file and refuses one that is not the one written last. `known` is what this process committed last.
+    /// Then all rows are current.
     pub(crate) fn open(
         config: &SqliteConfig,
         clock: &dyn Clock,
+        newest: &Arc<Newest>,
         known: Option<&Identity>,
     ) -> Result<Self, OpenError> {
         if let Some(known) = known
@@ -138,13 +147,11 @@ impl Engine {
             path: config.sidecar_path(),
             source,
         })?;
-        let keys = KeyIndex::open(&connection).map_err(|source| database::sqlite_error(config, source))?;
-        let tables = Tables {
-            keys,
-            identity,
-            known: Known::default(),
-            key_retention: config.key_retention,
-        };
+        let sqlite = |source| database::sqlite_error(config, source);
+        let transaction = connection.unchecked_transaction().map_err(sqlite)?;
+        catch_up(&transaction, &identity).map_err(|fault| database::fault_error(config, fault))?;
+        transaction.commit().map_err(sqlite)?;
+        let tables = Tables::open(config, &connection, identity, Arc::clone(newest)).map_err(sqlite)?;
         Ok(Self {
             connection,
             tables,
@@ -165,6 +172,8 @@ pub(crate) struct Writer {
     engine: Option<Engine>,
     /// What was committed last.
     known: Identity,
+    newest: Arc<Newest>,
+    served: Instant,
     sidecar_written: Instant,
     sidecar_position: u64,
     _lock: Lock,
@@ -201,6 +210,7 @@ impl Writer {
         (engine, lock): (Engine, Lock),
     ) -> Self {
         let known = engine.tables.identity.clone();
+        let newest = Arc::clone(&engine.tables.newest);
         Self {
             config,
             clock,
@@ -209,7 +219,9 @@ impl Writer {
             shared,
             sidecar_position: known.last_position,
             known,
+            newest,
             engine: Some(engine),
+            served: Instant::now(),
             sidecar_written: Instant::now(),
             _lock: lock,
         }
@@ -230,6 +242,7 @@ impl Writer {
                     self.engine = None;
                     sealed.clear();
                 }
+                self.served = Instant::now();
                 self.write_sidecar_if_due();
             } else if closed {
                 break;
@@ -249,11 +262,40 @@ impl Writer {
             }
             std::thread::yield_now();
         }
-        if self.sidecar_position == self.known.last_position {
-            std::thread::park();
-        } else {
+        if self.sidecar_position != self.known.last_position {
             std::thread::park_timeout(SIDECAR_EVERY.saturating_sub(self.sidecar_written.elapsed()));
             self.write_sidecar_if_due();
+        } else if self.rows_trail() {
+            std::thread::park_timeout(QUIET.saturating_sub(self.served.elapsed()));
+            if self.served.elapsed() >= QUIET && self.intake.is_empty() {
+                self.write_rows(ROWS);
+            }
+        } else {
+            std::thread::park();
+        }
+    }
+
+    /// Whether rows of counters are behind in a file that can be written to.
+    fn rows_trail(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| {
+            engine.tables.sweep.written_to() < self.known.last_position
+                && engine.file == database::file_at(&self.config.path)
+        })
+    }
+
+    /// Writes so many of the rows that trail, in a transaction of their own.
+    fn write_rows(&mut self, rows: usize) {
+        let write = || self.commit(&[], |batch| batch.write_rows(rows).map(|()| Vec::new()));
+        match catch_unwind(AssertUnwindSafe(write)) {
+            Ok(Ok(_)) => {}
+            Ok(Err(failure)) => {
+                let error = StoreError::from(failure);
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "rows of counters could not be written"
+                );
+            }
+            Err(_) => self.engine = None,
         }
     }
 
@@ -325,7 +367,8 @@ impl Writer {
     ) -> Result<Vec<Result<Reply, Refusal>>, Failure> {
         let mut engine = match self.engine.take() {
             Some(engine) => engine,
-            None => Engine::open(&self.config, &*self.clock, Some(&self.known)).map_err(Failure::Closed)?,
+            None => Engine::open(&self.config, &*self.clock, &self.newest, Some(&self.known))
+                .map_err(Failure::Closed)?,
         };
         let replies = self.attempt(&mut engine, acknowledgements, fill)?;
         self.known.clone_from(&engine.tables.identity);
@@ -343,20 +386,20 @@ impl Writer {
         let written = (|| {
             let mut batch = Batch::begin(connection, &mut engine.tables, self.clock.now())?;
             let replies = fill(&mut batch)?;
-            batch.finish()?;
+            let committed = batch.finish()?;
             if let Some(position) = acknowledgements
                 .iter()
                 .map(|acknowledgement| acknowledgement.position)
                 .max()
             {
                 connection
-                    .prepare_cached("UPDATE store SET acknowledged = max(acknowledged, ?1)")?
+                    .prepare_cached("UPDATE progress SET acknowledged = max(acknowledged, ?1)")?
                     .execute([signed(position)])?;
             }
             self.require_same_file(engine.file, connection)?;
-            Ok(replies)
+            Ok((replies, committed))
         })();
-        let replies = written.map_err(|fault| {
+        let (replies, committed) = written.map_err(|fault| {
             // A failed roll-back leaves a connection that is closed next, which rolls back.
             let _closed_next = connection.execute_batch("ROLLBACK");
             Failure::Undone(fault)
@@ -369,11 +412,12 @@ impl Writer {
                 Some(ErrorCode::DiskFull) => Failure::Undone(error.into()),
                 _ => Failure::Unknown(error),
             })?;
+        self.newest.commit(committed);
         Ok(replies)
     }
 
     /// An unlinked file would go on taking commits that nobody can ever read again.
-    fn require_same_file(&self, file: Option<(u64, u64)>, connection: &Connection) -> Result<(), Fault> {
+    fn require_same_file(&self, file: Option<FileId>, connection: &Connection) -> Result<(), Fault> {
         if database::file_at(&self.config.path) == file {
             return Ok(());
         }
@@ -440,6 +484,9 @@ impl Writer {
     fn finish(mut self) {
         self.intake.refuse_all(&StoreError::Draining);
         self.shared.refuse_acknowledgements();
+        while self.rows_trail() {
+            self.write_rows(usize::MAX);
+        }
         self.write_sidecar();
         if let Some(engine) = self.engine.take() {
             self.leave(&engine);

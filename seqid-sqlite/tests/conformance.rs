@@ -27,4 +27,6 @@ fn sqlite(clock: Arc<ManualClock>) -> Backend {
 seqid_testkit::ledger_suite!(sqlite);
 seqid_testkit::outbox_suite!(sqlite);
 seqid_testkit::durable_suite!(sqlite);
+// Each life has a file of its own, which is opened again and again.
+seqid_testkit::model_suite!(48, sqlite);
 seqid_testkit::numbering_suite!(|clock| Desk::issuer(sqlite(clock)));

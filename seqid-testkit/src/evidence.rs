@@ -6,15 +6,18 @@
 use std::collections::HashSet;
 
 use seqid_core::Definition;
-use seqid_core::command::{Granted, Reply};
+use seqid_core::command::{Granted, Reply, Settled};
 use seqid_core::counter::{CounterKey, Run, SequenceKey};
+use seqid_core::definition::OnExpiry;
 use seqid_core::event::{Event, EventKind, Recorded, Subject};
+use seqid_core::ledger::Refusal;
 use seqid_core::line::Line;
+use seqid_core::mark::{Mark, NumberState};
 use seqid_core::names::IdempotencyKey;
 use seqid_core::numbering::Issued;
 use seqid_core::store::{Certainty, Ledger, StoreError};
 
-use crate::history::{Call, CounterEnd, Grant, History, Order, Outcome, Row, RowKind};
+use crate::history::{Call, CounterEnd, Ending, Grant, History, MarkRow, Order, Outcome, Row, RowKind, Told};
 
 /// How many events or counters are read at a time.
 const PAGE: usize = 1_000;
@@ -26,6 +29,8 @@ pub struct Evidence {
     pub rows: Vec<Row>,
     /// The state of each counter in its newest generation.
     pub ends: Vec<CounterEnd>,
+    /// What the ledger says of numbers that were not plainly issued.
+    pub marks: Vec<MarkRow>,
 }
 
 impl Evidence {
@@ -42,9 +47,20 @@ impl Evidence {
                 ends.extend(ends_of(ledger, sequence).await?);
             }
         }
+        let mut marks = Vec::new();
+        let mut seen = HashSet::new();
+        for counter in events
+            .iter()
+            .filter_map(|recorded| recorded.event.subject.counter())
+        {
+            if seen.insert(counter.clone()) {
+                marks.extend(marks_of(ledger, counter).await?);
+            }
+        }
         Ok(Self {
             rows: events.iter().map(row).collect(),
             ends,
+            marks,
         })
     }
 
@@ -55,6 +71,8 @@ impl Evidence {
             calls,
             rows: self.rows,
             ends: self.ends,
+            marks: Some(self.marks),
+            settlements: Vec::new(),
             order,
         }
     }
@@ -107,6 +125,42 @@ async fn ends_of(ledger: &dyn Ledger, sequence: &SequenceKey) -> Result<Vec<Coun
     }
 }
 
+async fn marks_of(ledger: &dyn Ledger, counter: &CounterKey) -> Result<Vec<MarkRow>, StoreError> {
+    let mut marks = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ledger.marks(counter, after, PAGE).await?;
+        let last = page
+            .last()
+            .map(|last| (last.mark.generation, last.mark.run.first));
+        // A ledger that does not advance would be read for ever.
+        if last <= after {
+            return Ok(marks);
+        }
+        after = last;
+        marks.extend(page.iter().map(|record| mark_row(counter, &record.mark)));
+    }
+}
+
+fn mark_row(counter: &CounterKey, mark: &Mark) -> MarkRow {
+    MarkRow {
+        counter: counter_name(counter),
+        generation: mark.generation,
+        first: mark.run.first.get(),
+        step: mark.run.step,
+        count: mark.run.count,
+        kind: match mark.state {
+            NumberState::Reserved => RowKind::Reserved,
+            NumberState::Voided => RowKind::Voided,
+            NumberState::Expired => RowKind::Expired,
+            NumberState::Free => RowKind::Released,
+            NumberState::Skipped => RowKind::Skipped,
+            NumberState::External => RowKind::External,
+            _ => RowKind::Unknown,
+        },
+    }
+}
+
 /// An event as a row of the audit.
 #[must_use]
 pub fn row(recorded: &Recorded) -> Row {
@@ -128,6 +182,7 @@ pub fn row(recorded: &Recorded) -> Row {
             .key
             .as_ref()
             .map(|keyed| key_name(event.subject.sequence(), keyed.key())),
+        reservation: event.hold.as_ref().map(|hold| hold.id.to_string()),
     }
 }
 
@@ -140,8 +195,20 @@ fn kind(event: &Event) -> RowKind {
         (EventKind::External, Some(_)) => RowKind::External,
         (EventKind::Returned, Some(_)) => RowKind::Returned,
         (EventKind::Recovered, Some(_)) => RowKind::Unknown,
+        (EventKind::Reserved, Some(_)) => RowKind::Reserved,
+        (EventKind::Confirmed, Some(_)) => RowKind::Confirmed,
+        (EventKind::Voided, Some(_)) => RowKind::Voided,
+        (EventKind::Expired, Some(_)) if is_reused(event) => RowKind::Released,
+        (EventKind::Expired, Some(_)) => RowKind::Expired,
         _ => RowKind::Noted,
     }
+}
+
+fn is_reused(event: &Event) -> bool {
+    event
+        .hold
+        .as_ref()
+        .is_some_and(|hold| hold.on_expiry == OnExpiry::Reuse)
 }
 
 /// The name of a counter in a history.
@@ -227,6 +294,24 @@ pub fn outcome_of_draw(answer: &Result<Issued, seqid_core::Error>) -> Outcome {
             issued.ids.clone(),
         )),
         Err(error) => outcome_of_error(error.code().certainty()),
+    }
+}
+
+/// What the caller of a store knows of a reservation after it asked to end it.
+#[must_use]
+pub fn told_of_reply(reply: &Result<Reply, StoreError>) -> Told {
+    match reply {
+        Ok(Reply::Settled(Settled { event, .. })) => match event.kind {
+            EventKind::Confirmed => Told::Ended(Ending::Confirmed),
+            EventKind::Voided => Told::Ended(Ending::Voided),
+            EventKind::Expired => Told::Ended(Ending::Expired),
+            _ => Told::Nothing,
+        },
+        Err(StoreError::Refused(Refusal::HoldConfirmed { .. })) => Told::Ended(Ending::Confirmed),
+        Err(StoreError::Refused(Refusal::HoldVoided { .. })) => Told::Ended(Ending::Voided),
+        Err(StoreError::Refused(Refusal::HoldExpired { .. })) => Told::Ended(Ending::Expired),
+        Err(error) if error.certainty() == Certainty::Unknown => Told::Unknown,
+        _ => Told::Nothing,
     }
 }
 

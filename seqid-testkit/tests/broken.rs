@@ -133,8 +133,67 @@ fn keys_that_are_ignored_are_caught() {
     caught_default::<IgnoresKeys>(&[
         "keys::a_repeated_key_is_answered_with_the_first_grant",
         "keys::twins_in_a_batch_draw_once",
+        "reservations::twins_in_a_batch_reserve_once",
+        "reservations::a_repeated_key_is_answered_with_the_same_reservation",
         "concurrency::concurrent_twins_draw_once",
     ]);
+}
+
+#[test]
+fn numbers_that_are_confirmed_after_their_hold_ended_are_caught() {
+    caught_default::<ConfirmsAfterExpiry>(&[
+        "expiry::a_late_confirmation_is_refused",
+        "expiry::a_hold_lasts_to_its_last_instant",
+        "expiry::a_late_confirmation_among_many_is_refused",
+        "concurrency::concurrent_settlements_end_each_reservation_once",
+    ]);
+}
+
+#[test]
+fn confirmed_numbers_that_are_given_out_again_are_caught() {
+    caught_default::<ForgetsConfirmations>(&[
+        "expiry::a_confirmed_number_is_not_offered_again",
+        "reservations::a_confirmed_reservation_is_not_voided",
+        "concurrency::concurrent_settlements_end_each_reservation_once",
+        "concurrency::reused_numbers_are_issued_once_to_concurrent_callers",
+    ]);
+}
+
+#[test]
+fn marks_that_are_forgotten_are_caught() {
+    caught_default::<ForgetsMarks>(&[
+        "expiry::an_expired_number_stays_a_gap",
+        "voids::an_issued_number_stays_taken_when_it_is_void",
+        "concurrency::concurrent_settlements_end_each_reservation_once",
+    ]);
+}
+
+#[test]
+fn holds_that_never_end_are_caught() {
+    caught_default::<HoldsForEver>(&[
+        "expiry::an_expired_number_stays_a_gap",
+        "expiry::the_lowest_free_number_is_given_out_next",
+    ]);
+}
+
+#[test]
+fn a_reservation_that_strangers_can_end_is_caught() {
+    caught_default::<AnswersStrangers>(&[
+        "reservations::a_reservation_belongs_to_its_counter",
+        "reservations::an_unknown_reservation_is_refused",
+    ]);
+}
+
+#[test]
+fn reservations_that_are_lost_in_a_crash_are_caught() {
+    for case in [
+        "durability::the_last_confirmation_before_a_crash_is_kept",
+        "durability::voids_are_kept",
+    ] {
+        catches(case, |clock| {
+            Remembered::backend(Memory::LosesTheLastWrite, clock)
+        });
+    }
 }
 
 #[test]

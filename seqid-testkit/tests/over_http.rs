@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -12,19 +13,23 @@ use axum::http::{Method, Request};
 use axum::{Router, response::Response};
 use http_body_util::BodyExt;
 use seqid_core::clock::{Clock, ManualClock, Seed};
+use seqid_core::command::End;
+use seqid_core::counter::Run;
 use seqid_core::definition::Defaults;
 use seqid_core::error::InvalidRequest;
 use seqid_core::field::{FieldValues, ValueRefused};
 use seqid_core::ledger::Refusal;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    CounterSelector, DefineRequest, Defined, DrawRequest, Issued, Listing, Moved, Page, ParsedId, Preview,
-    PreviewRequest, ResetRequest, Sequence, Status, SyncRequest, Warning, When,
+    CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, HoldState, Issued, Listing, Moved,
+    Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
+    Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
 };
 use seqid_core::period::{Calendar, MonthDay, Period, Reset};
 use seqid_core::refusal::DefinitionRefused;
+use seqid_core::reservation::ReservationId;
 use seqid_core::store::StoreError;
-use seqid_core::time::Date;
+use seqid_core::time::{Date, Timestamp};
 use seqid_core::{
     Code, Definition, DefinitionSpec, Error, IdempotencyKey, Issuer, MemoryStore, Mode, Number, Numbering,
     Prefix, Tenant,
@@ -51,6 +56,55 @@ async fn over_http(clock: Arc<ManualClock>) -> Desk {
 }
 
 seqid_testkit::numbering_suite!(over_http);
+
+/// What the client says of reservations is what an issuer over the same store says.
+#[tokio::test]
+async fn reservations_and_voids_are_told_whole() {
+    let clock = Arc::new(ManualClock::new("2026-03-07T12:00:00Z".parse().unwrap()));
+    let store = Arc::new(MemoryStore::new(clock.clone(), Seed(1)));
+    let issuer = Arc::new(Issuer::builder(store).clock(clock).build());
+    let client = Client {
+        router: router(Service::new(issuer.clone())),
+        blank: Blank::new().await,
+    };
+    let (tenant, prefix) = (Tenant::default(), Prefix::new("INV").unwrap());
+    let reason = Reason::new("withdrawn").unwrap();
+    let ttl = Duration::from_secs(60);
+    for end in [
+        SettleRequest::confirm as fn(ReservationId) -> SettleRequest,
+        |id| SettleRequest::void(id, Reason::new("withdrawn").unwrap()),
+    ] {
+        let draw = DrawRequest::new(prefix.clone()).count(2);
+        let reserved = client.reserve(ReserveRequest::new(draw, ttl)).await.unwrap();
+        let id = reserved.reservation;
+        let shown = client.reservation(tenant.clone(), id).await.unwrap();
+        assert_eq!(
+            (shown.state, &shown.numbers),
+            (HoldState::Reserved, &reserved.numbers)
+        );
+        let settled = client.settle(end(id)).await.unwrap();
+        assert_eq!(issuer.reservation(tenant.clone(), id).await.unwrap(), settled);
+        assert_eq!(client.reservation(tenant.clone(), id).await.unwrap(), settled);
+        assert!(client.settle(end(id)).await.unwrap().numbers.replayed);
+    }
+    let target = VoidTarget::Id {
+        tenant,
+        prefix: None,
+        id: "INV-001".into(),
+    };
+    let void = VoidRequest::new(target, reason);
+    let voided = client.void(void.clone()).await.unwrap();
+    let repeated = VoidedNumbers {
+        repeated: true,
+        ..voided
+    };
+    assert_eq!(issuer.void(void).await.unwrap(), repeated);
+    let counter = CounterSelector::new(prefix);
+    assert_eq!(
+        client.status(counter.clone()).await.unwrap(),
+        issuer.status(counter).await.unwrap()
+    );
+}
 
 /// A client of the API.
 #[derive(Debug)]
@@ -183,50 +237,75 @@ impl Client {
 #[async_trait]
 impl Numbering for Client {
     async fn draw(&self, request: DrawRequest) -> Result<Issued, Error> {
-        let mut body = json!({
-            "prefix": request.prefix, "date": request.date, "scope": request.scope, "fields": request.fields,
-            "reference": request.reference, "relates_to": request.relates_to, "client_id": request.origin.client,
-        });
-        if let Some(count) = request.count {
-            body["count"] = count.into();
-        }
         let path = if request.count.is_some() {
             "/api/v1/batch"
         } else {
             "/api/v1/next"
         };
-        let call = Call::post(path, &request.tenant, body).under(request.key);
+        let body = drawing(&request);
+        self.send(asked(path, request, body))
+            .await
+            .map(|answer| self.issued(&answer))
+    }
+
+    async fn reserve(&self, request: ReserveRequest) -> Result<Reserved, Error> {
+        let ReserveRequest { draw, ttl, .. } = request;
+        assert_eq!(ttl.subsec_nanos(), 0, "the wire has whole seconds");
+        let mut body = drawing(&draw);
+        body["ttl_seconds"] = ttl.as_secs().into();
+        let answer = self.send(asked("/api/v1/reserve", draw, body)).await?;
+        assert_eq!(answer.document["state"], HoldState::Reserved.as_str());
+        Ok(Reserved {
+            reservation: parsed(&answer.document["reservation"]),
+            expires_at: parsed(&answer.document["expires_at"]),
+            numbers: self.issued(&answer),
+        })
+    }
+
+    async fn settle(&self, request: SettleRequest) -> Result<Held, Error> {
+        let (end, body) = match request.end {
+            End::Confirm { date, reference } => ("confirm", json!({"date": date, "reference": reference})),
+            End::Void { reason } => ("void", json!({"reason": reason})),
+        };
+        let path = format!("/api/v1/reservations/{}/{end}", request.reservation);
+        let call = Call::post(&path, &request.tenant, body);
+        self.send(call.header("x-request-id", request.origin.request))
+            .await
+            .map(|answer| self.held(&answer))
+    }
+
+    async fn reservation(&self, tenant: Tenant, reservation: ReservationId) -> Result<Held, Error> {
+        let call = Call::get(format!("/api/v1/reservations/{reservation}"), &tenant);
+        self.send(call).await.map(|answer| self.held(&answer))
+    }
+
+    async fn void(&self, request: VoidRequest) -> Result<VoidedNumbers, Error> {
+        let (tenant, mut body) = match request.target {
+            VoidTarget::Numbers { counter, first, last } => {
+                let mut body = selector(&counter);
+                body.insert("first".into(), json!(first));
+                body.insert("last".into(), json!(last));
+                (counter.tenant, body)
+            }
+            VoidTarget::Id { tenant, prefix, id } => {
+                let named = Map::from_iter([("prefix".into(), json!(prefix)), ("id".into(), json!(id))]);
+                (tenant, named)
+            }
+        };
+        body.insert("reason".into(), json!(request.reason));
+        let call = Call::post("/api/v1/void", &tenant, body.into()).under(request.key);
         let Answer { document, replayed } = self
             .send(call.header("x-request-id", request.origin.request))
             .await?;
-        let mut issued = self.blank.issued.clone();
-        issued.prefix = parsed(&document["prefix"]);
-        let first = if request.count.is_some() {
-            "first"
-        } else {
-            "number"
-        };
-        issued.ids = match request.count {
-            Some(_) => texts(&document["ids"]),
-            None => vec![text(&document["id"])],
-        };
-        issued.run.first = number(&document[first]);
-        issued.run.step = figure(&document["step"]);
-        issued.run.count = document.get("count").map_or(1, figure);
-        issued.period = period(&document);
-        issued.date = parsed(&document["date"]);
-        issued.scope = scope(&document);
-        issued.generation = small(&document["generation"]);
-        issued.mode = mode(&document);
-        issued.epoch = small(&document["epoch"]);
-        issued.definition_version = small(&document["definition_version"]);
-        issued.reference = optional(&document["reference"]);
-        issued.request_id = optional(&document["request_id"]);
-        issued.issued_at = parsed(&document["issued_at"]);
-        issued.warnings = warnings(&document);
-        issued.replayed = replayed;
-        issued.numbers_as_text = document[first].is_string();
-        Ok(issued)
+        Ok(VoidedNumbers {
+            prefix: parsed(&document["prefix"]),
+            period: period(&document),
+            scope: scope(&document),
+            run: run(&document, "first"),
+            generation: small(&document["generation"]),
+            repeated: replayed,
+            numbers_as_text: document["first"].is_string(),
+        })
     }
 
     async fn reset(&self, request: ResetRequest) -> Result<Moved, Error> {
@@ -266,6 +345,10 @@ impl Numbering for Client {
         let path = format!("/api/v1/status/{}{}", counter.prefix, encoded(&query));
         let Answer { document, .. } = self.send(Call::get(path, &counter.tenant)).await?;
         Ok(self.status_of(&document))
+    }
+
+    async fn gaps(&self, _: CounterSelector, _: Page) -> Result<GapPage, Error> {
+        panic!("the report is a stream on the wire")
     }
 
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error> {
@@ -344,6 +427,55 @@ impl Numbering for Client {
 
 /// What documents say.
 impl Client {
+    fn issued(&self, Answer { document, replayed }: &Answer) -> Issued {
+        let first = if document.get("first").is_some() {
+            "first"
+        } else {
+            "number"
+        };
+        let mut issued = self.blank.issued.clone();
+        issued.prefix = parsed(&document["prefix"]);
+        issued.ids = match document.get("ids") {
+            Some(ids) => texts(ids),
+            None => vec![text(&document["id"])],
+        };
+        issued.run = run(document, first);
+        issued.period = period(document);
+        issued.date = parsed(&document["date"]);
+        issued.scope = scope(document);
+        issued.generation = small(&document["generation"]);
+        issued.mode = mode(document);
+        issued.epoch = small(&document["epoch"]);
+        issued.definition_version = small(&document["definition_version"]);
+        issued.reference = optional(&document["reference"]);
+        issued.request_id = optional(&document["request_id"]);
+        issued.issued_at = parsed(&document["issued_at"]);
+        issued.warnings = warnings(document);
+        issued.replayed = *replayed;
+        issued.numbers_as_text = document[first].is_string();
+        issued
+    }
+
+    fn held(&self, answer: &Answer) -> Held {
+        let document = &answer.document;
+        let states = [
+            HoldState::Reserved,
+            HoldState::Confirmed,
+            HoldState::Voided,
+            HoldState::Expired,
+        ];
+        let state = states
+            .into_iter()
+            .find(|state| document["state"] == state.as_str());
+        Held {
+            reservation: parsed(&document["reservation"]),
+            state: state.unwrap_or_else(|| panic!("{document}")),
+            expires_at: parsed(&document["expires_at"]),
+            reason: optional(&document["reason"]),
+            numbers: self.issued(answer),
+        }
+    }
+
     fn moved(&self, answer: &Answer) -> Moved {
         let mut moved = self.blank.moved.clone();
         moved.old_next_number = optional_number(&answer.document["old_next_number"]);
@@ -367,6 +499,8 @@ impl Client {
         status.generation = small(&document["generation"]);
         status.epoch = small(&document["epoch"]);
         status.definition_version = small(&document["definition_version"]);
+        status.reserved = figure(&document["reserved"]);
+        status.voided = figure(&document["voided"]);
         status.events = figure(&document["events"]);
         status.warnings = warnings(document);
         status.numbers_as_text = document["max"].is_string();
@@ -387,6 +521,34 @@ impl Client {
         sequence.first_id = document["first_id"].as_str().map(str::to_owned);
         sequence.last_id = document["last_id"].as_str().map(str::to_owned);
         sequence
+    }
+}
+
+/// The members of every draw, and `count` where several are asked for.
+fn drawing(request: &DrawRequest) -> Value {
+    let mut body = json!({
+        "prefix": request.prefix, "date": request.date, "scope": request.scope, "fields": request.fields,
+        "reference": request.reference, "relates_to": request.relates_to, "client_id": request.origin.client,
+    });
+    if let Some(count) = request.count {
+        body["count"] = count.into();
+    }
+    body
+}
+
+/// The call of a draw.
+fn asked(path: &str, request: DrawRequest, body: Value) -> Call {
+    Call::post(path, &request.tenant, body)
+        .under(request.key)
+        .header("x-request-id", request.origin.request)
+}
+
+/// The numbers from the member `first` on.
+fn run(document: &Value, first: &str) -> Run {
+    Run {
+        first: number(&document[first]),
+        step: figure(&document["step"]),
+        count: document.get("count").map_or(1, figure),
     }
 }
 
@@ -542,6 +704,22 @@ fn problem(document: &Value) -> Error {
         }),
         Code::WouldRepeat => refused(Refusal::WouldRepeat { last: Number::MAX }),
         Code::DateBeforeLast => refused(Refusal::DateBeforeLast { last: Date::MIN }),
+        Code::ReservationNotFound => refused(Refusal::NoReservation(ReservationId([0; 16]))),
+        Code::ReservationExpired => refused(Refusal::HoldExpired {
+            at: Timestamp::from_micros(0),
+        }),
+        Code::ReservationVoided => refused(Refusal::HoldVoided {
+            at: Timestamp::from_micros(0),
+        }),
+        Code::ReservationConfirmed => refused(Refusal::HoldConfirmed {
+            at: Timestamp::from_micros(0),
+        }),
+        Code::DateChanged => refused(Refusal::DateChanged { fixed: Date::MIN }),
+        Code::HasOpenReservations => refused(Refusal::OpenReservations { count: 0 }),
+        Code::NotVoidable => refused(Refusal::NotVoidable {
+            number: Number::MAX,
+            state: "",
+        }),
         Code::CaseVariant => refused(Refusal::CaseVariant { existing: any() }),
         Code::IdempotencyMismatch => refused(Refusal::KeyMismatch),
         Code::VersionMismatch => refused(Refusal::VersionMismatch { head: 0 }),

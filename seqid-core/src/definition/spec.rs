@@ -38,15 +38,28 @@ impl Mode {
     }
 }
 
-/// What becomes of the number of a reservation that nobody confirmed in time.
+/// What becomes of the number of a reservation that nobody confirmed in time. The codes are part of the stored form.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum OnExpiry {
     /// It stays unused, as a documented gap.
     #[default]
-    Void,
+    Void = 1,
     /// It is given out next, out of chronological order.
-    Reuse,
+    Reuse = 2,
+}
+
+impl OnExpiry {
+    /// The policy that a store wrote as this number.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Void),
+            2 => Some(Self::Reuse),
+            _ => None,
+        }
+    }
 }
 
 /// The members of a definition, absent where they were not sent.

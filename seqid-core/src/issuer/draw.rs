@@ -1,14 +1,16 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::sequences::{Asked, Loaded, changed};
 use super::{Issuer, fingerprint};
-use crate::command::{Act, Command, Draw, Granted, Reply};
+use crate::command::{Act, Command, Draw, Granted, NewHold, Reply};
 use crate::counter::{Run, SequenceKey};
 use crate::error::Error;
-use crate::event::{Event, Keyed};
+use crate::event::{Event, Fingerprint, Keyed};
 use crate::ledger::Refusal;
 use crate::line::Line;
 use crate::numbering::{DrawRequest, Issued, LARGEST_BATCH, Warning};
+use crate::reservation::ReservationId;
 use crate::store::StoreError;
 use crate::template::Repeats;
 use crate::time::{Date, Timestamp};
@@ -17,7 +19,16 @@ use crate::time::{Date, Timestamp};
 const ATTEMPTS: usize = 8;
 
 impl Issuer {
-    pub(super) async fn draw_numbers(&self, mut request: DrawRequest) -> Result<Issued, Error> {
+    pub(super) async fn draw_numbers(&self, request: DrawRequest) -> Result<Issued, Error> {
+        Ok(self.draw_or_hold(request, None).await?.0)
+    }
+
+    /// Draws numbers, to be issued or to be held for a while.
+    pub(super) async fn draw_or_hold(
+        &self,
+        mut request: DrawRequest,
+        hold: Option<(ReservationId, Duration)>,
+    ) -> Result<Drawn, Error> {
         let count = request.count.unwrap_or(1);
         if !(1..=LARGEST_BATCH).contains(&count) {
             return Err(Error::range(
@@ -31,7 +42,7 @@ impl Issuer {
         let keyed = request
             .key
             .take()
-            .map(|name| Keyed::new(&key, name, fingerprint::of_draw(&request)));
+            .map(|name| Keyed::new(&key, name, fingerprint_of(&request, hold)));
         let origin = self.origin(std::mem::take(&mut request.origin));
         // The rare paths are boxed: a future is as large as its largest path, and is moved for each draw.
         let mut sequence = match self.kept(&key) {
@@ -58,19 +69,21 @@ impl Issuer {
                 count,
                 reference: request.reference.clone(),
                 relates_to: request.relates_to.clone(),
+                hold: hold.map(|(id, ttl)| NewHold {
+                    id,
+                    ttl,
+                    on_expiry: sequence.head().definition.on_expiry(),
+                }),
             };
             let command = Command::new(Act::Draw(draw), Arc::clone(&origin))
                 .with_key(keyed.clone())
                 .with_deadline(request.deadline);
             match self.apply(command).await {
                 Ok(Reply::Granted(granted)) => {
-                    return issued(
-                        &sequence,
-                        &line,
-                        granted,
-                        request.reference,
-                        origin.request.clone(),
-                    );
+                    let request_id = origin.request.clone();
+                    let issued = issued(&sequence, &line, granted, request.reference, request_id)?;
+                    let held = hold.zip(granted.expires_at);
+                    return Ok((issued, line, held.map(|((id, _), expires_at)| (id, expires_at))));
                 }
                 Ok(Reply::Replayed(event)) => return Box::pin(self.replayed(sequence, *event)).await,
                 Ok(_) => return Err(StoreError::Unknown(Arc::new(WrongReply)).into()),
@@ -107,7 +120,7 @@ impl Issuer {
     }
 
     /// The answer that was given when the key was used first.
-    async fn replayed(&self, sequence: Arc<Loaded>, event: Event) -> Result<Issued, Error> {
+    async fn replayed(&self, sequence: Arc<Loaded>, event: Event) -> Result<Drawn, Error> {
         let (Some(run), Some(key), Some(date)) = (event.run, event.subject.counter(), event.date) else {
             return Err(Refusal::KeyMismatch.into());
         };
@@ -122,6 +135,7 @@ impl Issuer {
             epoch: event.epoch,
             n: event.n,
             at: event.at,
+            expires_at: None,
         };
         let issued = issued(
             &sequence,
@@ -130,15 +144,27 @@ impl Issuer {
             event.reference.clone(),
             event.origin.request.clone(),
         )?;
-        Ok(Issued {
+        let issued = Issued {
             replayed: true,
             mode: event.mode,
             ..issued
-        })
+        };
+        let held = event.hold.map(|hold| (hold.id, hold.expires_at));
+        Ok((issued, Arc::new(line), held))
     }
 }
 
-fn issued(
+/// Numbers, the line that they were drawn on, and the hold that they are under.
+pub(super) type Drawn = (Issued, Arc<Line>, Option<(ReservationId, Timestamp)>);
+
+fn fingerprint_of(request: &DrawRequest, hold: Option<(ReservationId, Duration)>) -> Fingerprint {
+    match hold {
+        Some((_, ttl)) => fingerprint::of_reserve(request, ttl),
+        None => fingerprint::of_draw(request),
+    }
+}
+
+pub(super) fn issued(
     sequence: &Loaded,
     line: &Line,
     granted: Granted,

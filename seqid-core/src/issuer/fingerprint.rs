@@ -1,9 +1,12 @@
 //! The digest of a request as it was sent, so that a key is not used for two. The same from every transport.
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
 use crate::event::Fingerprint;
 use crate::field::RawValues;
+use crate::names::Number;
 use crate::numbering::{CounterSelector, DrawRequest, ResetRequest, SyncRequest, When};
 
 /// Begins every digest; digests of another version never match.
@@ -64,6 +67,21 @@ pub(super) fn of_draw(request: &DrawRequest) -> Fingerprint {
     encoder.optional(request.reference.as_ref().map(AsRef::as_ref));
     encoder.optional(request.relates_to.as_ref().map(AsRef::as_ref));
     encoder.optional(request.date.map(|date| date.to_string()).as_deref());
+    encoder.finish()
+}
+
+pub(super) fn of_reserve(request: &DrawRequest, ttl: Duration) -> Fingerprint {
+    let mut encoder = Encoder::new("reserve");
+    encoder.0.update(of_draw(request).0);
+    encoder.0.update(ttl.as_millis().to_be_bytes());
+    encoder.finish()
+}
+
+pub(super) fn of_void(counter: &CounterSelector, first: Number, last: Number) -> Fingerprint {
+    let mut encoder = Encoder::new("void");
+    encoder.counter(counter);
+    encoder.0.update(first.get().to_be_bytes());
+    encoder.0.update(last.get().to_be_bytes());
     encoder.finish()
 }
 

@@ -3,6 +3,8 @@
 mod definitions;
 mod draw;
 mod fingerprint;
+mod gaps;
+mod hold;
 mod inquire;
 mod sequences;
 mod shift;
@@ -19,13 +21,16 @@ use crate::error::Error;
 use crate::event::Origin;
 use crate::names::{Label, Prefix, Tenant};
 use crate::numbering::{
-    CounterSelector, DefineRequest, Defined, DrawRequest, Issued, Listing, Moved, Numbering, Page, ParsedId,
-    Preview, PreviewRequest, ResetRequest, Sequence, Status, SyncRequest,
+    CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing, Moved, Numbering,
+    Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
+    Status, SyncRequest, VoidRequest, VoidedNumbers,
 };
 use crate::observer::{Observer, Unobserved};
+use crate::reservation::ReservationId;
 use crate::store::{Ledger, StoreError};
 use crate::time::{Date, Zone};
 
+use hold::Reservations;
 use sequences::Sequences;
 
 /// When a draw on a prefix that was never defined defines it, with the format `{prefix}-{seq:3}`.
@@ -62,6 +67,7 @@ pub struct Issuer {
     defaults: Defaults,
     sequences: Sequences,
     requests: RequestNames,
+    reservations: Reservations,
 }
 
 /// Puts an [`Issuer`] together.
@@ -125,6 +131,7 @@ impl IssuerBuilder {
                 seed: self.seed,
                 drawn: AtomicU64::new(0),
             },
+            reservations: Reservations::new(self.seed),
         }
     }
 }
@@ -202,6 +209,22 @@ impl Numbering for Issuer {
         self.observed(result)
     }
 
+    async fn reserve(&self, request: ReserveRequest) -> Result<Reserved, Error> {
+        self.observed(self.reserve_numbers(request).await)
+    }
+
+    async fn settle(&self, request: SettleRequest) -> Result<Held, Error> {
+        self.observed(self.settle_numbers(request).await)
+    }
+
+    async fn reservation(&self, tenant: Tenant, reservation: ReservationId) -> Result<Held, Error> {
+        self.observed(self.show_reservation(tenant, reservation).await)
+    }
+
+    async fn void(&self, request: VoidRequest) -> Result<VoidedNumbers, Error> {
+        self.observed(self.void_numbers(request).await)
+    }
+
     async fn reset(&self, request: ResetRequest) -> Result<Moved, Error> {
         self.observed(self.reset_counter(request).await)
     }
@@ -212,6 +235,10 @@ impl Numbering for Issuer {
 
     async fn status(&self, counter: CounterSelector) -> Result<Status, Error> {
         self.observed(self.counter_status(counter).await)
+    }
+
+    async fn gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error> {
+        self.observed(self.list_gaps(counter, page).await)
     }
 
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error> {

@@ -331,6 +331,8 @@ fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>) -> Statu
         generation: state.map_or(1, |state| state.generation),
         epoch: state.map_or(1, |state| state.epoch),
         definition_version: line.opened(),
+        reserved: state.map_or(0, |state| state.reserved),
+        voided: state.map_or(0, |state| state.voided),
         events: state.map_or(0, |state| state.chain.n),
         warnings,
         numbers_as_text: definition.numbers_as_text(),

@@ -110,6 +110,7 @@ fn event(command: &Command, define: &Define, state: &SequenceState, spec: Arc<st
         relates_to: None,
         reason: None,
         key: command.key.clone(),
+        hold: None,
         detail: Some(spec),
         at: now,
     }

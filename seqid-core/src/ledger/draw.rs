@@ -6,7 +6,9 @@ use crate::command::{Act, Command, Draw, Granted};
 use crate::counter::{CounterKey, CounterState, CounterStatus, Run, SequenceKey};
 use crate::event::{Event, EventKind};
 use crate::line::Line;
+use crate::mark::{Mark, NumberState};
 use crate::names::Number;
+use crate::reservation::Hold;
 use crate::time::Timestamp;
 
 impl Snapshot {
@@ -26,22 +28,63 @@ impl Snapshot {
                 _ => state.last_date = Some(line.date()),
             }
         }
-        let run = step(&mut state, line, u64::from(draw.count))?;
+        let count = u64::from(draw.count);
+        let run = match self.take_free(line, &mut state, count) {
+            Some(run) => run,
+            None => step(&mut state, line, count)?,
+        };
+        let hold = draw.hold.map(|new| Hold::begin(new, now));
+        let kind = hold.map_or(EventKind::Issued, |_| EventKind::Reserved);
         let event = Event {
             reference: draw.reference.clone(),
             relates_to: draw.relates_to.clone(),
-            ..event(EventKind::Issued, &state, line, command, now, Some(run))
+            hold: hold.map(Box::new),
+            ..event(kind, &state, line, command, now, Some(run))
         };
+        if let Some(hold) = hold {
+            let mark = Mark {
+                run,
+                generation: state.generation,
+                state: NumberState::Reserved,
+                hold: Some(hold),
+                date: event.date,
+                fields: event.fields.clone(),
+                reference: event.reference.clone(),
+                relates_to: event.relates_to.clone(),
+                n: event.n,
+            };
+            self.begin_hold(line.key(), &mut state, hold, mark);
+        }
         let granted = Granted {
             run,
             generation: state.generation,
             epoch: state.epoch,
             n: event.n,
             at: event.at,
+            expires_at: hold.map(|hold| hold.expires_at),
         };
         state.chain = self.append(event, state.chain);
         self.put_counter(line.key(), state);
         Ok(granted)
+    }
+
+    /// The lowest free numbers that hold all of a draw.
+    fn take_free(&mut self, line: &Line, state: &mut CounterState, count: u64) -> Option<Run> {
+        if state.free == 0 {
+            return None;
+        }
+        let free = self.free.get(line.key())?;
+        let (mark, (run, rest)) = free
+            .values()
+            .filter(|mark| mark.generation == state.generation)
+            .find_map(|mark| Some((mark, super::hold::split(mark, count)?)))?;
+        let first = mark.run.first;
+        self.set_mark(line.key(), state.generation, first, None);
+        if let Some(rest) = rest {
+            self.set_mark(line.key(), state.generation, rest.run.first, Some(rest));
+        }
+        state.free = state.free.saturating_sub(count);
+        Some(run)
     }
 
     /// The counter's state as this line may change it; a fresh one when the counter has not opened.
@@ -109,6 +152,10 @@ fn fresh(line: &Line) -> CounterState {
         last: None,
         last_date: None,
         status: CounterStatus::Open,
+        reserved: 0,
+        voided: 0,
+        free: 0,
+        next_expiry: None,
         chain: Link::GENESIS,
     }
 }
@@ -154,6 +201,7 @@ pub(super) fn event(
         relates_to: None,
         reason: None,
         key: command.key.clone(),
+        hold: None,
         detail: None,
         at: now,
     }

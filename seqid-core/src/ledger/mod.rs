@@ -1,8 +1,10 @@
 //! What a batch of commands means: pure, the same for every store.
 //!
 //! A store opens its transaction, makes a [`Snapshot`], asks what the batch [needs](Snapshot::needs), loads it,
-//! lets the snapshot [decide](Snapshot::decide) each command, writes what [changed](Snapshot::take_changes), commits,
-//! and only then answers. It may do so several times before it commits, with the same snapshot.
+//! loads the [marks](Snapshot::mark_needs) that the loaded counters call for, lets the snapshot
+//! [decide](Snapshot::decide) each command, writes what [changed](Snapshot::take_changes), commits, and only then
+//! answers. It may do so several times before it commits, with the same snapshot, if what changed is written before
+//! more is loaded.
 //!
 //! Within a batch each command sees what those before it did. Equal keys are twins: the first draws, the others
 //! are answered with its event. Chronological draws of a batch are concurrent, so they are taken in the order of
@@ -10,21 +12,28 @@
 
 mod define;
 mod draw;
+mod hold;
 mod refusal;
 mod shift;
+mod table;
+mod void;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 pub use refusal::Refusal;
+pub use table::MarkTable;
 
 use crate::chain::{Authority, Link};
-use crate::command::{Act, Command, Reply};
-use crate::counter::{CounterKey, CounterState, SequenceKey};
+use crate::command::{Act, Command, Reply, Target};
+use crate::counter::{CounterKey, CounterState, Run, SequenceKey};
 use crate::event::{Event, KeyName, Subject};
 use crate::field::FieldValues;
-use crate::names::{Prefix, Tenant};
+use crate::line::Line;
+use crate::mark::{Mark, Marks, NumberState};
+use crate::names::{Number, Prefix, Tenant};
 use crate::prehashed::Prehashed;
+use crate::reservation::ReservationId;
 use crate::time::Timestamp;
 
 /// What a store must load before a batch can be decided: each of it once.
@@ -90,6 +99,73 @@ pub struct TenantCount {
     pub written: u64,
 }
 
+/// Marks that a store must load before a batch can be decided. Most batches need none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MarkNeed {
+    /// What became of a reservation.
+    Reservation {
+        /// Its counter.
+        counter: CounterKey,
+        /// The generation of its numbers.
+        generation: u32,
+        /// The first of its numbers.
+        first: Number,
+        /// Its name.
+        id: ReservationId,
+    },
+    /// The holds of a counter that end first.
+    Ending {
+        /// The counter.
+        counter: CounterKey,
+        /// The most that are asked for.
+        limit: usize,
+    },
+    /// The lowest free numbers of a counter.
+    Free {
+        /// The counter.
+        counter: CounterKey,
+        /// Its generation.
+        generation: u32,
+        /// The most marks that are asked for.
+        limit: usize,
+    },
+    /// All marks of a counter that have a number in a range.
+    Within {
+        /// The counter.
+        counter: CounterKey,
+        /// Its generation.
+        generation: u32,
+        /// The first number.
+        first: u64,
+        /// The last number.
+        last: u64,
+    },
+}
+
+impl MarkNeed {
+    /// The counter concerned.
+    #[must_use]
+    pub const fn counter(&self) -> &CounterKey {
+        match self {
+            Self::Reservation { counter, .. }
+            | Self::Ending { counter, .. }
+            | Self::Free { counter, .. }
+            | Self::Within { counter, .. } => counter,
+        }
+    }
+}
+
+/// What a store knows of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reservation {
+    /// The numbers are held.
+    Held(Mark),
+    /// The hold ended with this event.
+    Ended(Box<Event>),
+    /// No such reservation of that counter.
+    Unknown,
+}
+
 /// What one transaction has read and decided so far.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -100,6 +176,16 @@ pub struct Snapshot {
     tenants: HashMap<Tenant, TenantCount>,
     /// Scopes of the counters that opened in this transaction, by sequence and text folded to lower case.
     scopes: HashMap<(SequenceKey, String), FieldValues>,
+    /// By the counter too: a hold is looked for where its caller says that it is.
+    reservations: HashMap<(CounterKey, ReservationId), Reservation>,
+    /// The holds that end first, of counters that have some to let go.
+    ending: Prehashed<CounterKey, Vec<Mark>>,
+    /// When the first hold ends that began in this transaction.
+    begun: Prehashed<CounterKey, Timestamp>,
+    /// Free numbers, by the first of each run.
+    free: Prehashed<CounterKey, BTreeMap<Number, Mark>>,
+    /// Marks that were loaded for a range, or set in this transaction.
+    within: Prehashed<CounterKey, Marks>,
     changes: Changes,
 }
 
@@ -127,6 +213,21 @@ pub struct Changes {
     pub sequences: Vec<SequenceKey>,
     /// Counters whose state changed.
     pub counters: Vec<CounterKey>,
+    /// Marks that were set or taken away, in order.
+    pub marks: Vec<MarkChange>,
+}
+
+/// A mark that was set, or taken away.
+#[derive(Debug, Clone)]
+pub struct MarkChange {
+    /// The counter.
+    pub counter: CounterKey,
+    /// The generation of its numbers.
+    pub generation: u32,
+    /// The first number that it is of.
+    pub first: Number,
+    /// The mark that is there now.
+    pub mark: Option<Mark>,
 }
 
 impl Snapshot {
@@ -140,6 +241,11 @@ impl Snapshot {
             keys: Prehashed::default(),
             tenants: HashMap::new(),
             scopes: HashMap::new(),
+            reservations: HashMap::new(),
+            ending: Prehashed::default(),
+            begun: Prehashed::default(),
+            free: Prehashed::default(),
+            within: Prehashed::default(),
             changes: Changes::default(),
         }
     }
@@ -213,6 +319,103 @@ impl Snapshot {
         self.tenants.insert(tenant, count);
     }
 
+    /// The marks that are still to be loaded for these commands, once their counters are.
+    #[must_use]
+    pub fn mark_needs<'a>(
+        &self,
+        commands: impl IntoIterator<Item = &'a Command>,
+        now: Timestamp,
+    ) -> Vec<MarkNeed> {
+        let mut needs = Vec::new();
+        for command in commands {
+            if let Some(counter) = command.act.counter()
+                && let Some(state) = self.counter_state(counter)
+            {
+                self.add_mark_needs(&command.act, counter, state, now, &mut needs);
+            }
+        }
+        merge_free(&mut needs);
+        needs
+    }
+
+    fn add_mark_needs(
+        &self,
+        act: &Act,
+        counter: &CounterKey,
+        state: &CounterState,
+        now: Timestamp,
+        needs: &mut Vec<MarkNeed>,
+    ) {
+        let generation = state.generation;
+        if state.next_expiry.is_some_and(|expiry| expiry <= now) {
+            let need = MarkNeed::Ending {
+                counter: counter.clone(),
+                limit: hold::EXPIRED_AT_ONCE,
+            };
+            if !needs.contains(&need) {
+                needs.push(need);
+            }
+        }
+        let within = |first: u64, last: u64| MarkNeed::Within {
+            counter: counter.clone(),
+            generation,
+            first,
+            last,
+        };
+        match act {
+            Act::Draw(_) if state.free > 0 => needs.push(MarkNeed::Free {
+                counter: counter.clone(),
+                generation,
+                limit: 1,
+            }),
+            Act::Settle(settle)
+                if !self
+                    .reservations
+                    .contains_key(&(counter.clone(), settle.reservation)) =>
+            {
+                needs.push(MarkNeed::Reservation {
+                    counter: counter.clone(),
+                    generation: settle.generation,
+                    first: settle.first,
+                    id: settle.reservation,
+                });
+            }
+            Act::Void(void) => needs.push(within(void.first.get(), void.last())),
+            Act::Shift(shift) => {
+                if let Target::Next { number, .. } = shift.target
+                    && number.get() < state.next
+                {
+                    needs.push(within(number.get(), state.next));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts in what became of a reservation.
+    pub fn load_reservation(&mut self, counter: CounterKey, id: ReservationId, reservation: Reservation) {
+        self.reservations.insert((counter, id), reservation);
+    }
+
+    /// Puts in the holds of a counter that end first, in that order.
+    pub fn load_ending(&mut self, counter: CounterKey, holds: Vec<Mark>) {
+        self.ending.insert(counter, holds);
+    }
+
+    /// Puts in the lowest free numbers of a counter.
+    pub fn load_free(&mut self, counter: CounterKey, free: Vec<Mark>) {
+        let of_counter = self.free.entry(counter).or_default();
+        of_counter.extend(free.into_iter().map(|mark| (mark.run.first, mark)));
+    }
+
+    /// Puts in the marks of a range.
+    pub fn load_within(&mut self, counter: CounterKey, marks: Vec<Mark>) {
+        let of_counter = self.within.entry(counter).or_default();
+        for mark in marks {
+            of_counter.set(mark.generation, mark.run.first.get(), Some(mark));
+        }
+    }
+
     /// Decides commands in their order, chronological draws among themselves in the order of their dates. All
     /// that they [need](Self::needs) must be loaded. The answers stand in the order of the commands.
     ///
@@ -240,10 +443,17 @@ impl Snapshot {
         if let Some(event) = self.replay(command)? {
             return Ok(Reply::Replayed(event));
         }
+        if let Some(counter) = command.act.counter()
+            && !self.ending.is_empty()
+        {
+            self.expire(counter, now);
+        }
         match &command.act {
             Act::Draw(draw) => self.draw(command, draw, now).map(Reply::Granted),
             Act::Shift(shift) => self.shift(command, shift, now).map(Reply::Shifted),
             Act::Define(define) => self.define(command, define, now).map(Reply::Defined),
+            Act::Settle(settle) => self.settle(command, settle, now).map(Reply::Settled),
+            Act::Void(void) => self.void(command, void, now).map(Reply::Voided),
         }
     }
 
@@ -318,6 +528,58 @@ impl Snapshot {
         }
     }
 
+    /// Sets a mark, or takes one away.
+    fn set_mark(&mut self, counter: &CounterKey, generation: u32, first: Number, mark: Option<Mark>) {
+        match &mark {
+            Some(mark) if mark.state == NumberState::Free => {
+                let free = self.free.entry(counter.clone()).or_default();
+                free.insert(first, mark.clone());
+            }
+            _ => {
+                if let Some(free) = self.free.get_mut(counter) {
+                    free.remove(&first);
+                }
+            }
+        }
+        // Also where nothing was loaded: a later command of the batch must see what this one left.
+        let within = self.within.entry(counter.clone()).or_default();
+        within.set(generation, first.get(), mark.clone());
+        self.changes.marks.push(MarkChange {
+            counter: counter.clone(),
+            generation,
+            first,
+            mark,
+        });
+    }
+
+    /// Marks the run of an event that no hold is part of.
+    fn mark_run(&mut self, line: &Line, event: &Event, state: NumberState) {
+        let Some(run) = event.run else { return };
+        let mark = Mark {
+            run,
+            generation: event.generation,
+            state,
+            hold: None,
+            date: event.date,
+            fields: event.fields.clone(),
+            reference: None,
+            relates_to: None,
+            n: event.n,
+        };
+        self.set_mark(line.key(), event.generation, run.first, Some(mark));
+    }
+
+    /// The loaded marks of a generation that have a number of this run.
+    fn marks_within(
+        &self,
+        counter: &CounterKey,
+        generation: u32,
+        run: Run,
+    ) -> Option<impl Iterator<Item = &Mark>> {
+        let (first, last) = (run.first.get(), run.last().get());
+        Some(self.within.get(counter)?.within(generation, first, last))
+    }
+
     /// A counter's first event opens it, and its sequence if it is the first counter.
     fn note_opened(&mut self, key: &CounterKey) {
         self.note_scope(key);
@@ -340,6 +602,11 @@ impl Snapshot {
         std::mem::take(&mut self.changes.events)
     }
 
+    /// Takes the marks since the last call.
+    pub fn take_marks(&mut self) -> Vec<MarkChange> {
+        std::mem::take(&mut self.changes.marks)
+    }
+
     /// Takes all that is to be written and was not taken yet.
     pub fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
@@ -359,6 +626,22 @@ impl Snapshot {
     pub fn sequence_state(&self, key: &SequenceKey) -> Option<&SequenceState> {
         self.sequences.get(key)?.as_ref()
     }
+}
+
+/// One need for all draws of a counter from its free numbers, with as many as there are draws.
+fn merge_free(needs: &mut Vec<MarkNeed>) {
+    let mut merged: Vec<MarkNeed> = Vec::with_capacity(needs.len());
+    for need in needs.drain(..) {
+        let same = |other: &&mut MarkNeed| match (&need, &**other) {
+            (MarkNeed::Free { counter, .. }, MarkNeed::Free { counter: other, .. }) => counter == other,
+            _ => false,
+        };
+        match merged.iter_mut().find(same) {
+            Some(MarkNeed::Free { limit, .. }) => *limit += 1,
+            _ => merged.push(need),
+        }
+    }
+    *needs = merged;
 }
 
 /// The subject of a counter's events.

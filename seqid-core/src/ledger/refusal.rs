@@ -1,6 +1,7 @@
 use crate::names::Number;
 use crate::refusal::DefinitionRefused;
-use crate::time::Date;
+use crate::reservation::ReservationId;
+use crate::time::{Date, Timestamp};
 
 /// Why the ledger does not carry out a command. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -69,6 +70,47 @@ pub enum Refusal {
         second: Number,
         /// The counter's last number.
         max: Number,
+    },
+    /// There is no such reservation.
+    #[error("there is no reservation {0}")]
+    NoReservation(ReservationId),
+    /// The hold has ended.
+    #[error("the reservation ended at {at}")]
+    HoldExpired {
+        /// When.
+        at: Timestamp,
+    },
+    /// The numbers were voided.
+    #[error("the reservation was voided at {at}")]
+    HoldVoided {
+        /// When.
+        at: Timestamp,
+    },
+    /// The numbers were issued.
+    #[error("the reservation was confirmed at {at}")]
+    HoldConfirmed {
+        /// When.
+        at: Timestamp,
+    },
+    /// Held numbers have the date that was fixed when the hold began.
+    #[error("the numbers were reserved for a document of {fixed}; their ids and period cannot change")]
+    DateChanged {
+        /// The date.
+        fixed: Date,
+    },
+    /// Numbers are held, and what was asked would lose track of them.
+    #[error("{count} numbers are reserved: confirm or void them first")]
+    OpenReservations {
+        /// How many.
+        count: u64,
+    },
+    /// A number that is to be voided was neither issued, nor is it the next.
+    #[error("{number} is {state}, and cannot be voided")]
+    NotVoidable {
+        /// The number.
+        number: Number,
+        /// What it is.
+        state: &'static str,
     },
     /// The definition that the caller changes is not the newest.
     #[error("the definition is at version {head}")]

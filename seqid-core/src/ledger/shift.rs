@@ -4,6 +4,7 @@ use crate::command::{Command, Shift, Shifted, Target};
 use crate::counter::{CounterState, Run};
 use crate::event::{Event, EventKind};
 use crate::line::Line;
+use crate::mark::{Mark, NumberState};
 use crate::names::Number;
 use crate::time::Timestamp;
 
@@ -23,6 +24,7 @@ impl Snapshot {
                 reason: shift.reason.clone(),
                 ..event(kind, &state, line, command, now, run)
             };
+            self.mark_jump(line, &event);
             state.chain = self.append(event, state.chain);
             self.put_counter(line.key(), state.clone());
         }
@@ -34,6 +36,46 @@ impl Snapshot {
             at: now,
         })
     }
+}
+
+impl Snapshot {
+    /// Marks the numbers that a move jumped over, or unmarks those that it gave back.
+    fn mark_jump(&mut self, line: &Line, event: &Event) {
+        match event.kind {
+            EventKind::External => self.mark_run(line, event, NumberState::External),
+            EventKind::Recovered => self.mark_run(line, event, NumberState::Unknown),
+            EventKind::Returned => self.unmark(line, event),
+            _ => self.mark_run(line, event, NumberState::Skipped),
+        }
+    }
+
+    /// The numbers of the event lie ahead again: of a run that was skipped across its first one, the part before is
+    /// left.
+    fn unmark(&mut self, line: &Line, event: &Event) {
+        let Some(run) = event.run else { return };
+        let marks: Vec<Mark> = self
+            .marks_within(line.key(), event.generation, run)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        for mark in marks {
+            let before = run.first.get().saturating_sub(mark.run.first.get()) / mark.run.step;
+            let left = (before > 0).then(|| Mark {
+                run: Run {
+                    count: before,
+                    ..mark.run
+                },
+                ..mark.clone()
+            });
+            self.set_mark(line.key(), mark.generation, mark.run.first, left);
+        }
+    }
+}
+
+/// What is issued next after a run.
+pub(super) fn after(run: Run) -> u64 {
+    run.last().get().saturating_add(run.step).min(CounterState::ENDED)
 }
 
 type Jump = Option<(EventKind, Option<Run>)>;
@@ -61,7 +103,7 @@ fn beyond(state: &mut CounterState, line: &Line, last_used: Number) -> Jump {
         step,
         count,
     };
-    state.next = run.last().get().saturating_add(step).min(CounterState::ENDED);
+    state.next = after(run);
     state.last = Some(run.last());
     Some((EventKind::External, Some(run)))
 }
@@ -78,7 +120,7 @@ fn new_epoch(state: &mut CounterState, line: &Line, margin: u64) -> Option<Run> 
     if count == 0 {
         return None;
     }
-    state.next = run.last().get().saturating_add(step).min(CounterState::ENDED);
+    state.next = after(run);
     state.last = Some(run.last());
     Some(run)
 }
@@ -112,9 +154,15 @@ fn next_is(
             if !repeats_accepted {
                 return Err(Refusal::WouldRepeat { last });
             }
+            if state.reserved > 0 {
+                return Err(Refusal::OpenReservations {
+                    count: state.reserved,
+                });
+            }
             state.generation += 1;
             state.next = target;
             state.last = None;
+            state.free = 0;
             let start = line.definition().start().get();
             let skipped = if target > start {
                 between(start, target)
@@ -131,7 +179,7 @@ fn next_is(
     }
 }
 
-fn require_member(line: &Line, number: Number) -> Result<(), Refusal> {
+pub(super) fn require_member(line: &Line, number: Number) -> Result<(), Refusal> {
     let definition = line.definition();
     let (start, step, max) = (definition.start(), definition.step(), line.max());
     if number >= start && number <= max && (number.get() - start.get()).is_multiple_of(step) {

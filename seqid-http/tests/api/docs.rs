@@ -70,9 +70,7 @@ async fn the_description_is_served_as_it_is_exported() {
 async fn every_operation_that_is_described_is_served() {
     for (path, operations) in description()["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
-            let answer = api()
-                .call(&method.to_uppercase(), &path.replace("{prefix}", "INV"), &[], "")
-                .await;
+            let answer = api().call(&method.to_uppercase(), &filled(path), &[], "").await;
             let code = answer.status.as_u16();
             assert_ne!(code, 405, "{method} {path}");
             assert!(
@@ -83,6 +81,11 @@ async fn every_operation_that_is_described_is_served() {
     }
 }
 
+fn filled(path: &str) -> String {
+    path.replace("{prefix}", "INV")
+        .replace("{reservation}", "5f1d7a3c9b2e4860a7c1d9e3f5b70824")
+}
+
 #[tokio::test]
 async fn the_example_of_every_body_is_accepted() {
     let description = description();
@@ -91,12 +94,21 @@ async fn the_example_of_every_body_is_accepted() {
     for (path, body) in [
         ("/api/v1/next", "NextBody"),
         ("/api/v1/batch", "BatchBody"),
+        ("/api/v1/void", "VoidBody"),
         ("/api/v1/reset", "ResetBody"),
         ("/api/v1/sync", "SyncBody"),
         ("/api/v1/preview", "PreviewBody"),
         ("/api/v1/parse", "ParseBody"),
     ] {
         api.post(path, &example(body)).await.ok(200);
+    }
+    for (end, body) in [("confirm", "ConfirmBody"), ("void", "VoidReservationBody")] {
+        let reserved = api.post("/api/v1/reserve", &example("ReserveBody")).await.ok(201);
+        let path = format!(
+            "/api/v1/reservations/{}/{end}",
+            reserved["reservation"].as_str().unwrap()
+        );
+        api.post(&path, &example(body)).await.ok(200);
     }
     api.put("/api/v1/sequences/FY", &example("Definition"))
         .await
@@ -112,6 +124,11 @@ async fn an_answer_has_the_members_that_its_schema_requires() {
         .post("/api/v1/batch", r#"{"prefix":"INV","count":1}"#)
         .await
         .ok(200);
+    let reservation = api.post("/api/v1/reserve", r#"{"prefix":"INV"}"#).await.ok(201);
+    let voided = api
+        .post("/api/v1/void", r#"{"prefix":"INV","number":1,"reason":"x"}"#)
+        .await
+        .ok(200);
     let status = api.get("/api/v1/status/INV").await.ok(200);
     let sequence = api.get("/api/v1/sequences/INV").await.ok(200);
     let parsed = api.post("/api/v1/parse", r#"{"id":"INV-001"}"#).await.ok(200);
@@ -120,24 +137,33 @@ async fn an_answer_has_the_members_that_its_schema_requires() {
     for (schema, answer) in [
         ("Draw", drawn),
         ("Batch", batch),
+        ("Reservation", reservation),
+        ("Voided", voided),
         ("Status", status),
         ("Sequence", sequence),
         ("ParsedId", parsed),
         ("Preview", preview),
         ("Problem", problem),
     ] {
-        let schema = &description["components"]["schemas"][schema];
-        let mut required: Vec<_> = schema["required"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|name| name.as_str().unwrap())
-            .collect();
+        let mut required = required(&description, &description["components"]["schemas"][schema]);
         let mut present: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
         required.sort_unstable();
         present.sort_unstable();
         assert_eq!(required, present);
     }
+}
+
+/// The members that a schema requires, and those of the schemas that it is put together from.
+fn required<'a>(description: &'a Value, schema: &'a Value) -> Vec<&'a str> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let pointer = reference.trim_start_matches('#');
+        return required(description, description.pointer(pointer).unwrap());
+    }
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    let own = schema["required"].as_array().into_iter().flatten();
+    own.map(|name| name.as_str().unwrap())
+        .chain(parts.flat_map(|part| required(description, part)))
+        .collect()
 }
 
 fn description() -> Value {

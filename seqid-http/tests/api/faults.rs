@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use seqid_core::numbering::{
-    CounterSelector, DefineRequest, Defined, DrawRequest, Issued, Listing, Moved, Page, ParsedId, Preview,
-    PreviewRequest, ResetRequest, Sequence, Status, SyncRequest,
+    CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing, Moved, Page,
+    ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
+    Status, SyncRequest, VoidRequest, VoidedNumbers,
 };
+use seqid_core::reservation::ReservationId;
 use seqid_core::store::StoreError;
 use seqid_core::{Error, Numbering, Prefix, Tenant};
 use seqid_http::{Service, router};
@@ -41,6 +43,22 @@ impl Numbering for Faulty {
             assert!(left <= *deadline && left > *deadline / 2, "{left:?}");
             return Err(StoreError::Late.into());
         }
+        self.fail().await
+    }
+    async fn reserve(&self, request: ReserveRequest) -> Result<Reserved, Error> {
+        self.draw(request.draw).await?;
+        self.fail().await
+    }
+    async fn settle(&self, _: SettleRequest) -> Result<Held, Error> {
+        self.fail().await
+    }
+    async fn reservation(&self, _: Tenant, _: ReservationId) -> Result<Held, Error> {
+        self.fail().await
+    }
+    async fn void(&self, _: VoidRequest) -> Result<VoidedNumbers, Error> {
+        self.fail().await
+    }
+    async fn gaps(&self, _: CounterSelector, _: Page) -> Result<GapPage, Error> {
         self.fail().await
     }
     async fn reset(&self, _: ResetRequest) -> Result<Moved, Error> {
@@ -80,9 +98,25 @@ fn failing(error: impl Into<Error>) -> Api {
     faulty(Faulty::Fails(error.into()))
 }
 
-const WRITES: [(&str, &str, &str); 5] = [
+const WRITES: [(&str, &str, &str); 9] = [
     ("POST", "/api/v1/next", r#"{"prefix":"INV"}"#),
     ("POST", "/api/v1/batch", r#"{"prefix":"INV","count":2}"#),
+    ("POST", "/api/v1/reserve", r#"{"prefix":"INV"}"#),
+    (
+        "POST",
+        "/api/v1/reservations/00000000000000000000000000000001/confirm",
+        "",
+    ),
+    (
+        "POST",
+        "/api/v1/reservations/00000000000000000000000000000001/void",
+        r#"{"reason":"x"}"#,
+    ),
+    (
+        "POST",
+        "/api/v1/void",
+        r#"{"prefix":"INV","number":1,"reason":"x"}"#,
+    ),
     (
         "POST",
         "/api/v1/reset",
@@ -92,7 +126,8 @@ const WRITES: [(&str, &str, &str); 5] = [
     ("PUT", "/api/v1/sequences/INV", r#"{"format":"INV-{seq}"}"#),
 ];
 
-const READS: [(&str, &str, &str); 7] = [
+const READS: [(&str, &str, &str); 8] = [
+    ("GET", "/api/v1/reservations/00000000000000000000000000000001", ""),
     ("GET", "/api/v1/status/INV", ""),
     ("GET", "/api/v1/counters?prefix=INV", ""),
     ("GET", "/api/v1/sequences", ""),
@@ -148,10 +183,12 @@ async fn a_panic_is_an_internal_fault_whose_outcome_is_unknown() {
 async fn a_draw_carries_the_deadline_of_the_service() {
     let deadline = Duration::from_secs(60);
     let service = Service::new(Arc::new(Faulty::Expects(deadline))).deadline(deadline);
-    let answer = Api(router(service))
-        .post("/api/v1/next", r#"{"prefix":"INV"}"#)
-        .await;
-    answer.problem(503, "deadline-before-sealing");
+    let api = Api(router(service));
+    for path in ["/api/v1/next", "/api/v1/reserve"] {
+        api.post(path, r#"{"prefix":"INV"}"#)
+            .await
+            .problem(503, "deadline-before-sealing");
+    }
 }
 
 #[tokio::test]

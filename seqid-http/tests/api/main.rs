@@ -8,7 +8,10 @@ mod faults;
 mod ids;
 mod operation;
 mod refusals;
+mod reservations;
+mod reservations_page;
 mod sequences;
+mod voids;
 
 use std::sync::Arc;
 
@@ -27,8 +30,21 @@ pub(crate) fn api() -> Api {
     Api(router(service()))
 }
 
+/// The same with its clock.
+pub(crate) fn api_with_clock() -> (Api, Arc<ManualClock>) {
+    let clock = Arc::new(noon());
+    (Api(router(service_at(Arc::clone(&clock)))), clock)
+}
+
 pub(crate) fn service() -> Service {
-    let clock = Arc::new(ManualClock::new("2026-03-07T12:00:00Z".parse().unwrap()));
+    service_at(Arc::new(noon()))
+}
+
+fn noon() -> ManualClock {
+    ManualClock::new("2026-03-07T12:00:00Z".parse().unwrap())
+}
+
+fn service_at(clock: Arc<ManualClock>) -> Service {
     let store = Arc::new(MemoryStore::new(clock.clone(), Seed(1)));
     Service::new(Arc::new(Issuer::builder(store).clock(clock).build())).seed(Seed(2))
 }

@@ -26,6 +26,11 @@ async fn a_wrong_method_is_a_problem_that_names_the_right_ones() {
         ("GET", "/api/v1/reset", "POST"),
         ("POST", "/api/v1/status/INV", "GET,HEAD"),
         ("POST", "/api/v1/sequences/INV", "GET,HEAD,PUT,PATCH"),
+        ("GET", "/api/v1/reserve", "POST"),
+        ("POST", "/api/v1/reservations/x", "GET,HEAD"),
+        ("GET", "/api/v1/reservations/x/confirm", "POST"),
+        ("DELETE", "/api/v1/reservations/x/void", "POST"),
+        ("PUT", "/api/v1/void", "POST"),
         ("POST", "/health", "GET,HEAD"),
     ] {
         let answer = api().call(method, path, &[JSON], "{}").await;

@@ -2,9 +2,18 @@
 -- `NULL` in `next` means that no larger number exists.
 
 CREATE TABLE store (
-    id           INTEGER PRIMARY KEY CHECK (id = 1),
-    authority    BLOB    NOT NULL CHECK (length(authority) = 16),
-    acknowledged INTEGER NOT NULL DEFAULT 0
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    authority  BLOB    NOT NULL CHECK (length(authority) = 16)
+) STRICT;
+
+-- `last_position` is the last event's, and changes with every commit that has one, so that every log holds this row:
+-- it says what the file must hold to belong to the log. For that reason the name of the store is not in it.
+-- The row of a counter may lack the effect of `issued` events, but of none up to `counters_written`.
+CREATE TABLE progress (
+    id               INTEGER PRIMARY KEY CHECK (id = 1),
+    last_position    INTEGER NOT NULL,
+    counters_written INTEGER NOT NULL,
+    acknowledged     INTEGER NOT NULL
 ) STRICT;
 
 -- A new one begins when an operator accepts a file that went back in time or was copied.
@@ -60,6 +69,10 @@ CREATE TABLE counter (
     status       TEXT    NOT NULL CHECK (status IN ('pending', 'open', 'closed', 'archived', 'frozen')),
     n            INTEGER NOT NULL,
     hash         BLOB    NOT NULL,
+    reserved     INTEGER NOT NULL DEFAULT 0,
+    voided       INTEGER NOT NULL DEFAULT 0,
+    free         INTEGER NOT NULL DEFAULT 0,
+    next_expiry  INTEGER,
     ranges       TEXT,
     attributes   TEXT,
     UNIQUE (sequence, scope_folded, period)
@@ -92,8 +105,42 @@ CREATE TABLE event (
     key         TEXT,
     fingerprint BLOB,
     detail      TEXT,
+    reservation BLOB,
+    expires_at  INTEGER,
+    on_expiry   INTEGER,
     hash        BLOB    NOT NULL
 ) STRICT;
+
+-- Numbers that were not plainly issued; all others from a counter's start to its last were. `position` is that of the
+-- event that says so.
+CREATE TABLE mark (
+    counter     INTEGER NOT NULL,
+    generation  INTEGER NOT NULL,
+    first       INTEGER NOT NULL,
+    step        INTEGER NOT NULL,
+    count       INTEGER NOT NULL,
+    state       INTEGER NOT NULL,
+    date        INTEGER,
+    fields      TEXT,
+    reservation BLOB,
+    expires_at  INTEGER,
+    on_expiry   INTEGER,
+    reference   TEXT,
+    relates_to  TEXT,
+    n           INTEGER NOT NULL,
+    position    INTEGER NOT NULL,
+    PRIMARY KEY (counter, generation, first)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX mark_ending ON mark (counter, expires_at) WHERE state = 1;
+CREATE INDEX mark_free ON mark (counter, generation, first) WHERE state = 4;
+
+-- Positions of the events that begin and end a reservation.
+CREATE TABLE reservation (
+    id    BLOB    PRIMARY KEY,
+    began INTEGER NOT NULL,
+    ended INTEGER
+) STRICT, WITHOUT ROWID;
 
 -- The index of idempotency keys: see `keys.rs`. A segment is whole when its row is in `segment`; `firsts` has the
 -- first hash of each of its parts.
@@ -121,7 +168,9 @@ SELECT e.position,
        c.period,
        e.n,
        CASE e.kind WHEN 1 THEN 'issued' WHEN 2 THEN 'skipped' WHEN 3 THEN 'external' WHEN 4 THEN 'returned'
-                   WHEN 5 THEN 'restarted' WHEN 6 THEN 'defined' WHEN 7 THEN 'recovered' END AS kind,
+                   WHEN 5 THEN 'restarted' WHEN 6 THEN 'defined' WHEN 7 THEN 'recovered'
+                   WHEN 8 THEN 'reserved' WHEN 9 THEN 'confirmed' WHEN 10 THEN 'voided' WHEN 11 THEN 'expired'
+                   END AS kind,
        e.first,
        e.first + e.step * (e.count - 1) AS last,
        e.step,
@@ -139,6 +188,7 @@ SELECT e.position,
        e.relates_to,
        e.reason,
        e.key,
+       lower(hex(e.reservation)) AS reservation,
        lower(hex(e.hash)) AS hash
 FROM event e
 JOIN sequence s ON s.id = e.sequence

@@ -35,6 +35,7 @@ fn draws_on_a_full_disk_are_refused_and_go_on_by_themselves_once_there_is_room()
             last += fill_from(&office, last);
             for _ in 0..5 {
                 assert!(matches!(office.draw("INV"), Err(StoreError::Full(_))));
+                assert_eq!(issued(&office.audit(), "INV").len() as u64, last);
             }
             fs::remove_file(&ballast).unwrap();
             last += 1;

@@ -64,6 +64,7 @@ impl Keys {
             count: 1,
             reference: None,
             relates_to: None,
+            hold: None,
         };
         let key = IdempotencyKey::new(&format!("key {key}")).unwrap();
         let keyed = Keyed::new(self.line.key().sequence(), key, Fingerprint([7; 16]));

@@ -16,4 +16,5 @@ mod recover;
 mod relay;
 mod removed;
 mod restored;
+mod trailing;
 mod wrong_file;

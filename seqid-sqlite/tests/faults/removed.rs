@@ -8,10 +8,10 @@ use seqid_core::Numbering;
 use seqid_core::clock::SystemClock;
 use seqid_core::names::Reason;
 use seqid_core::numbering::DrawRequest;
-use seqid_core::store::{Certainty, StoreError};
+use seqid_core::store::{Certainty, EventSource, StoreError};
 use seqid_sqlite::{OpenError, Recovery, Restored, SqliteConfig, recover};
 
-use crate::office::{Office, beside, issued, name, the_file};
+use crate::office::{Office, beside, block_on, issued, name, the_file};
 
 /// The draw in flight is not issued, and later ones are refused until an operator has decided.
 #[track_caller]
@@ -120,6 +120,7 @@ fn a_file_that_is_replaced_by_another_is_not_written_to() {
     office.close();
     let office = Office::open(&file);
     let last = office.draw_many("INV", 20);
+    block_on(office.store.acknowledge(3)).unwrap();
     fs::rename(&other, &file).unwrap();
     let content = fs::read(&file).unwrap();
     refuses(&office);

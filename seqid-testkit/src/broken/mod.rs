@@ -3,11 +3,16 @@
 //! A [`Lie`] stands between the suite and an honest [`MemoryStore`], and changes what it does not leave as it is.
 
 mod acknowledges_everything;
+mod answers_strangers;
 mod breaks_the_chain;
+mod confirms_after_expiry;
 mod draws_one_more;
+mod forgets_confirmations;
 mod forgets_events;
 mod forgets_keys_after_the_period;
+mod forgets_marks;
 mod forgets_who_asked;
+mod holds_for_ever;
 mod ignores_deadlines;
 mod ignores_keys;
 mod listens_after_closing;
@@ -31,20 +36,26 @@ use seqid_core::clock::{ManualClock, Seed};
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
+use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, SequenceRecord,
-    StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
+    ReservationRecord, SequenceRecord, StoreError,
 };
-use seqid_core::{MemoryStore, Tenant};
+use seqid_core::{MemoryStore, Number, Tenant};
 
 use crate::suite::Backend;
 
 pub use acknowledges_everything::AcknowledgesEverything;
+pub use answers_strangers::AnswersStrangers;
 pub use breaks_the_chain::BreaksTheChain;
+pub use confirms_after_expiry::ConfirmsAfterExpiry;
 pub use draws_one_more::DrawsOneMore;
+pub use forgets_confirmations::ForgetsConfirmations;
 pub use forgets_events::ForgetsEvents;
 pub use forgets_keys_after_the_period::ForgetsKeysAfterThePeriod;
+pub use forgets_marks::ForgetsMarks;
 pub use forgets_who_asked::ForgetsWhoAsked;
+pub use holds_for_ever::HoldsForEver;
 pub use ignores_deadlines::IgnoresDeadlines;
 pub use ignores_keys::IgnoresKeys;
 pub use listens_after_closing::ListensAfterClosing;
@@ -90,6 +101,17 @@ pub trait Lie: Send + Sync + fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Vec<SequenceRecord>, StoreError> {
         truth.sequences(tenant, after, limit).await
+    }
+
+    /// Lists the marks of a counter.
+    async fn marks(
+        &self,
+        truth: &MemoryStore,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError> {
+        truth.marks(counter, after, limit).await
     }
 
     /// Reads the audit.
@@ -188,6 +210,19 @@ impl<L: Lie> AuditLog for Broken<L> {
         limit: usize,
     ) -> Result<Vec<CounterRecord>, StoreError> {
         self.truth.counters(sequence, after, limit).await
+    }
+
+    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
+        self.truth.reservation(id).await
+    }
+
+    async fn marks(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError> {
+        self.lie.marks(&self.truth, counter, after, limit).await
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

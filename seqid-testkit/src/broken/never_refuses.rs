@@ -43,6 +43,7 @@ fn pretended(act: &Act) -> Reply {
                 generation: 1,
                 epoch: 1,
                 n: 1,
+                expires_at: None,
                 at,
             })
         }

@@ -5,12 +5,13 @@ use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
+use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, SequenceRecord,
-    StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
+    ReservationRecord, SequenceRecord, StoreError,
 };
 use seqid_core::time::Timestamp;
-use seqid_core::{MemoryStore, Tenant};
+use seqid_core::{MemoryStore, Number, Tenant};
 
 use crate::suite::{Backend, End};
 
@@ -167,6 +168,19 @@ impl AuditLog for Remembered {
         limit: usize,
     ) -> Result<Vec<CounterRecord>, StoreError> {
         self.store.counters(sequence, after, limit).await
+    }
+
+    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
+        self.store.reservation(id).await
+    }
+
+    async fn marks(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+    ) -> Result<Vec<MarkRecord>, StoreError> {
+        self.store.marks(counter, after, limit).await
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

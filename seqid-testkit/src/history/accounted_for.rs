@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::audit::{CounterEnd, Row, RowKind};
+use super::audit::{CounterEnd, MarkRow, Row, RowKind};
 use super::violation::{Fault, Line, Report};
 
 type Ends<'a> = HashMap<(&'a str, u32), &'a CounterEnd>;
+type Marks<'a> = BTreeMap<(&'a str, u32), Vec<&'a MarkRow>>;
 
-pub(super) fn check(rows: &[Row], ends: &[CounterEnd], report: &mut Report) {
+pub(super) fn check(rows: &[Row], ends: &[CounterEnd], marks: Option<&[MarkRow]>, report: &mut Report) {
     let mut rows: Vec<&Row> = rows.iter().collect();
     rows.sort_by_key(|row| (row.counter.as_str(), row.n));
     let newest = newest_generations(ends);
@@ -25,15 +26,37 @@ pub(super) fn check(rows: &[Row], ends: &[CounterEnd], report: &mut Report) {
         .iter()
         .map(|end| ((end.counter.as_str(), end.generation), end))
         .collect();
+    let mut marks_of = marks.map(by_line);
     for line in rows.chunk_by(|a, b| (&a.counter, a.generation) == (&b.counter, b.generation)) {
-        let end = ends.remove(&(line[0].counter.as_str(), line[0].generation));
-        check_line(line, end, report);
+        let name = (line[0].counter.as_str(), line[0].generation);
+        let end = ends.remove(&name);
+        let marks = marks_of
+            .as_mut()
+            .map(|marks| marks.remove(&name).unwrap_or_default());
+        check_line(line, end, marks, report);
+    }
+    for (_, marks) in marks_of.into_iter().flatten() {
+        let lowest = marks[0];
+        let line = Ledger::new(&lowest.counter, lowest.generation, lowest.first, lowest.step);
+        line.check_marks(marks, report);
     }
     let mut without_rows: Vec<&CounterEnd> = ends.into_values().collect();
     without_rows.sort_unstable_by_key(|end| (&end.counter, end.generation));
     for end in without_rows {
         Ledger::of(end).check_complete(end, report);
     }
+}
+
+fn by_line(marks: &[MarkRow]) -> Marks<'_> {
+    let mut lines = Marks::new();
+    for mark in marks {
+        let line = lines.entry((mark.counter.as_str(), mark.generation)).or_default();
+        line.push(mark);
+    }
+    lines
+        .values_mut()
+        .for_each(|line| line.sort_by_key(|mark| mark.first));
+    lines
 }
 
 fn newest_generations(ends: &[CounterEnd]) -> HashMap<&str, u32> {
@@ -116,7 +139,7 @@ fn check_generations(counter: &[&Row], newest: Option<u32>, report: &mut Report)
     }
 }
 
-fn check_line(line: &[&Row], end: Option<&CounterEnd>, report: &mut Report) {
+fn check_line(line: &[&Row], end: Option<&CounterEnd>, marks: Option<Vec<&MarkRow>>, report: &mut Report) {
     let about_numbers = || line.iter().copied().filter(|row| row.kind.has_numbers());
     let mut ledger = match (end, about_numbers().min_by_key(|row| row.first)) {
         (Some(end), _) => Ledger::of(end),
@@ -129,6 +152,9 @@ fn check_line(line: &[&Row], end: Option<&CounterEnd>, report: &mut Report) {
     match end {
         Some(end) => ledger.check_complete(end, report),
         None => ledger.check_dense(report),
+    }
+    if let Some(marks) = marks {
+        ledger.check_marks(marks, report);
     }
 }
 
@@ -273,6 +299,29 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// The marks, by their first numbers, are what the rows left of the numbers.
+    fn check_marks(&self, marks: Vec<&MarkRow>, report: &mut Report) {
+        let recorded = self
+            .spans
+            .iter()
+            .map(|(&from, span)| (from..span.end, span.row.kind.mark()));
+        let recorded = joined(recorded);
+        let marked = joined(marks.into_iter().filter_map(|mark| {
+            let from = mark.first.checked_sub(self.start)? / self.step;
+            let to = from.checked_add(mark.run().count)?;
+            Some((from..to, Some(mark.kind)))
+        }));
+        if let Some(position) = first_difference(&recorded, &marked) {
+            let fault = Fault::OtherMark {
+                line: self.name(),
+                number: self.number(position),
+                marked: kind_at(&marked, position),
+                recorded: kind_at(&recorded, position),
+            };
+            report.add(fault, &[], &[]);
+        }
+    }
+
     fn check_gaps(&self, positions: Range<u64>, report: &mut Report) {
         let mut expected = positions.start;
         for (&from, span) in self.spans.range(positions.clone()) {
@@ -304,6 +353,37 @@ impl<'a> Ledger<'a> {
     fn name(&self) -> Line {
         Line::new(self.counter, self.generation)
     }
+}
+
+/// Positions with the kind of mark that they bear.
+type Marked = Vec<(Range<u64>, RowKind)>;
+
+/// Neighbours that bear the same mark as one, and those that bear none left out.
+fn joined(ranges: impl Iterator<Item = (Range<u64>, Option<RowKind>)>) -> Marked {
+    let mut marked = Marked::new();
+    for (range, kind) in ranges {
+        let Some(kind) = kind else { continue };
+        match marked.last_mut() {
+            Some((last, same)) if *same == kind && last.end == range.start => last.end = range.end,
+            _ => marked.push((range, kind)),
+        }
+    }
+    marked
+}
+
+fn first_difference(one: &Marked, other: &Marked) -> Option<u64> {
+    let alike = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    match (one.get(alike), other.get(alike)) {
+        (None, None) => None,
+        (Some((range, _)), None) | (None, Some((range, _))) => Some(range.start),
+        (Some((a, kind)), Some((b, same))) if a.start == b.start && kind == same => Some(a.end.min(b.end)),
+        (Some((a, _)), Some((b, _))) => Some(a.start.min(b.start)),
+    }
+}
+
+fn kind_at(marked: &Marked, position: u64) -> Option<RowKind> {
+    let here = marked.iter().find(|(range, _)| range.contains(&position));
+    here.map(|(_, kind)| *kind)
 }
 
 /// The lowest position whose state the new row must not follow, with the row that it is from.

@@ -21,6 +21,35 @@ pub struct Row {
     pub epoch: u32,
     /// The idempotency key of the call that caused it.
     pub key: Option<String>,
+    /// The reservation that it begins or ends.
+    pub reservation: Option<String>,
+}
+
+/// What a store says, apart from its audit, of numbers that were not plainly issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkRow {
+    /// The counter that they belong to.
+    pub counter: String,
+    /// Their generation.
+    pub generation: u32,
+    /// The first of them.
+    pub first: u64,
+    /// From one to the next.
+    pub step: u64,
+    /// How many they are.
+    pub count: u64,
+    /// The kind of row that left them so: [`RowKind::Skipped`] also for what a restart left out.
+    pub kind: RowKind,
+}
+
+impl MarkRow {
+    pub(super) fn run(&self) -> Run {
+        Run {
+            first: self.first,
+            step: self.step,
+            count: self.count,
+        }
+    }
 }
 
 impl Row {
@@ -94,6 +123,22 @@ impl RowKind {
 
     pub(super) fn has_numbers(self) -> bool {
         !matches!(self, RowKind::Reset | RowKind::Noted)
+    }
+
+    /// Whether such a row ends a reservation, where it names one.
+    pub(super) fn ends_a_hold(self) -> bool {
+        use RowKind::*;
+        matches!(self, Confirmed | Voided | Expired | Released)
+    }
+
+    /// The kind of the mark that such a row leaves; `None` where its numbers are plainly issued.
+    pub(super) fn mark(self) -> Option<RowKind> {
+        use RowKind::*;
+        match self {
+            Issued | Confirmed | Returned | Reset | Noted => None,
+            Restarted => Some(Skipped),
+            kept => Some(kept),
+        }
     }
 
     /// Whether such a row opens a generation.

@@ -33,7 +33,8 @@
 //! line from `start` to the last below `next` exactly one final state, and none to any other
 //! integer; [`RowKind`] says which state may follow which. A generation opens with a
 //! [`RowKind::Reset`], and the counter ends in the newest. A line without a [`CounterEnd`] is held
-//! to have no hole between its lowest and its highest integer.
+//! to have no hole between its lowest and its highest integer. Where the store's [marks](MarkRow) are
+//! known, they say of each integer what the rows say.
 //!
 //! **P8, recorded.** What was acknowledged is in the audit for ever, with the same generation and
 //! epoch, even if it was voided later. A key whose attempts were all definitely not issued has no
@@ -46,25 +47,33 @@
 //!
 //! **P10, whole batch.** A grant has the count that was asked for, as many ids, one row of the audit
 //! with the same first, step and count, and no other draw's integer between its own.
+//!
+//! **P13, holds.** A reservation begins once, ends once at the most, and ends with the numbers that it
+//! began with. Whoever is told how it ended is told the same, and what the audit says: what was
+//! confirmed did not expire, and what expired is confirmed to nobody. That no number is given out
+//! again once it is confirmed is P5, and P1 for the calls.
 
 mod accounted_for;
 mod audit;
 mod call;
 mod draw;
+mod holds;
 mod one_grant;
 mod real_time;
 mod recorded;
 mod recorder;
 mod run;
+mod settlement;
 mod unique;
 mod violation;
 
 #[cfg(test)]
 mod tests;
 
-pub use audit::{CounterEnd, Row, RowKind};
+pub use audit::{CounterEnd, MarkRow, Row, RowKind};
 pub use call::{Call, Grant, Outcome};
 pub use recorder::{Pending, Recorder};
+pub use settlement::{Ending, Settlement, Told};
 pub use violation::{Fault, Line, Property, RowRef, Violation};
 
 use draw::Draws;
@@ -79,6 +88,10 @@ pub struct History {
     pub rows: Vec<Row>,
     /// The final state of each counter; of older generations too, where it is known.
     pub ends: Vec<CounterEnd>,
+    /// What the store says of numbers that were not plainly issued; `None` where it was not asked.
+    pub marks: Option<Vec<MarkRow>>,
+    /// What clients were told when they ended reservations.
+    pub settlements: Vec<Settlement>,
     /// Where real-time order is promised.
     pub order: Order,
 }
@@ -111,9 +124,10 @@ impl History {
         let mut report = Report::default();
         unique::check(&issues, &mut report);
         real_time::check(&issues, self.order, &mut report);
-        accounted_for::check(&self.rows, &self.ends, &mut report);
+        accounted_for::check(&self.rows, &self.ends, self.marks.as_deref(), &mut report);
         recorded::check(&draws, &issues, &self.rows, &mut report);
         one_grant::check(&draws, &self.rows, &mut report);
+        holds::check(&self.rows, &self.settlements, &mut report);
         report.into_result()
     }
 }

@@ -3,6 +3,7 @@ use std::fmt;
 
 use super::audit::{Row, RowKind};
 use super::call::Call;
+use super::settlement::Ending;
 
 /// What [`History::check`](super::History::check) can find broken; the module says what each promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +20,8 @@ pub enum Property {
     OneGrant,
     /// P10: a batch is one piece.
     WholeBatch,
+    /// P13: a reservation ends once, and is said to have ended so by everybody.
+    Holds,
 }
 
 impl Property {
@@ -35,6 +38,7 @@ impl fmt::Display for Property {
             Property::Recorded => "P8 recorded",
             Property::OneGrant => "P9 one grant",
             Property::WholeBatch => "P10 whole batch",
+            Property::Holds => "P13 holds",
         })
     }
 }
@@ -162,6 +166,15 @@ pub enum Fault {
         next: u64,
     },
 
+    /// P5: what the store says of a number apart from its audit.
+    #[error("number {number} of {line} is marked {}, and by the audit it is {}", mark(*.marked), mark(*.recorded))]
+    OtherMark {
+        line: Line,
+        number: u64,
+        marked: Option<RowKind>,
+        recorded: Option<RowKind>,
+    },
+
     /// P8.
     #[error("number {number} of {line} was acknowledged and is not in the audit")]
     Lost { line: Line, number: u128 },
@@ -217,6 +230,62 @@ pub enum Fault {
     /// P10.
     #[error("numbers of another draw lie between those from {first} of {line}")]
     Interleaved { line: Line, first: u64 },
+
+    /// P13.
+    #[error("reservation {reservation} began twice")]
+    ReservedTwice { reservation: String },
+
+    /// P13.
+    #[error("reservation {reservation} ended as {one:?} and again as {other:?}")]
+    EndedTwice {
+        reservation: String,
+        one: RowKind,
+        other: RowKind,
+    },
+
+    /// P13.
+    #[error("reservation {reservation} ended and never began")]
+    NeverReserved { reservation: String },
+
+    /// P13.
+    #[error("reservation {reservation} ended with other numbers than it began with, or before it began")]
+    OtherNumbers { reservation: String },
+
+    /// P13.
+    #[error("number {first} of {line} became {kind:?} by {}", holder(.reservation))]
+    OtherName {
+        line: Line,
+        first: u64,
+        kind: RowKind,
+        reservation: Option<String>,
+    },
+
+    /// P13.
+    #[error(
+        "settlement {settlement} of reservation {reservation} was told {told:?}, and the audit says {}",
+        end(*.recorded)
+    )]
+    ToldOtherwise {
+        reservation: String,
+        settlement: u64,
+        told: Ending,
+        recorded: Option<RowKind>,
+    },
+}
+
+fn mark(kind: Option<RowKind>) -> String {
+    kind.map_or_else(|| "issued or open".to_owned(), |kind| format!("{kind:?}"))
+}
+
+fn end(kind: Option<RowKind>) -> String {
+    kind.map_or_else(|| "that it did not end".to_owned(), |kind| format!("{kind:?}"))
+}
+
+fn holder(reservation: &Option<String>) -> String {
+    reservation.as_ref().map_or_else(
+        || "no reservation".to_owned(),
+        |name| format!("reservation {name}"),
+    )
 }
 
 fn state(kind: Option<RowKind>) -> String {
@@ -244,7 +313,8 @@ impl Fault {
             | Fault::WrongState { .. }
             | Fault::OffLine { .. }
             | Fault::Unaccounted { .. }
-            | Fault::BeyondNext { .. } => Property::AccountedFor,
+            | Fault::BeyondNext { .. }
+            | Fault::OtherMark { .. } => Property::AccountedFor,
             Fault::Lost { .. } | Fault::OtherEpoch { .. } | Fault::IssuedAfterAll { .. } => {
                 Property::Recorded
             }
@@ -256,6 +326,12 @@ impl Fault {
             | Fault::OtherIds { .. }
             | Fault::NotOneRow { .. }
             | Fault::Interleaved { .. } => Property::WholeBatch,
+            Fault::ReservedTwice { .. }
+            | Fault::EndedTwice { .. }
+            | Fault::NeverReserved { .. }
+            | Fault::OtherNumbers { .. }
+            | Fault::OtherName { .. }
+            | Fault::ToldOtherwise { .. } => Property::Holds,
         }
     }
 }

@@ -3,15 +3,18 @@ use std::fmt;
 use std::future::{IntoFuture, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seqid_core::clock::ManualClock;
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::CounterState;
 use seqid_core::event::Recorded;
 use seqid_core::line::Line;
-use seqid_core::store::{EventSource, Ledger, StoreError};
+use seqid_core::mark::Mark;
+use seqid_core::store::{EventSource, Ledger, MarkRecord, StoreError};
 
-use super::commands::{Batch, told};
+use super::begin;
+use super::commands::{Batch, numbers, told};
 use super::sequence::Sequence;
 use crate::evidence;
 
@@ -159,6 +162,54 @@ impl Backend {
         let mut events = self.events().await;
         events.retain(|recorded| recorded.event.subject.counter() == Some(line.key()));
         events
+    }
+
+    /// The marks of a line's counter, which must stand in their order, each with the event that set it.
+    pub(super) async fn marks(&self, line: &Line) -> Vec<Mark> {
+        let mut marks: Vec<Mark> = Vec::new();
+        loop {
+            let after = marks.last().map(|mark| (mark.generation, mark.run.first));
+            let page = self
+                .ledger
+                .marks(line.key(), after, 3)
+                .await
+                .expect("the marks can be read");
+            let whole = page.len() == 3;
+            for MarkRecord { mark, event } in page {
+                assert_eq!(event.n, mark.n, "{mark:?} is from another event");
+                assert_eq!(event.subject.counter(), Some(line.key()));
+                let last = marks.last().map(|last| (last.generation, last.run.last()));
+                assert!(
+                    last < Some((mark.generation, mark.run.first)),
+                    "{mark:?} follows {last:?}"
+                );
+                marks.push(mark);
+            }
+            if !whole {
+                return marks;
+            }
+        }
+    }
+
+    /// The marks of a line's counter as states with their numbers: `reserved 1..3`, of later generations `free 1 g2`.
+    pub(super) async fn marked(&self, line: &Line) -> Vec<String> {
+        let marks = self.marks(line).await;
+        marks
+            .iter()
+            .map(|mark| format!("{} {}", mark.state.as_str(), numbers(&mark.run, mark.generation)))
+            .collect()
+    }
+
+    /// How many numbers of a line's counter are reserved, voided and free.
+    pub(super) async fn figures(&self, line: &Line) -> [u64; 3] {
+        let state = self.state(line).await;
+        [state.reserved, state.voided, state.free]
+    }
+
+    /// The clock shows so many seconds after the beginning of the case.
+    pub(super) fn at(&self, seconds: u64) {
+        self.clock
+            .set(begin().saturating_add(Duration::from_secs(seconds)));
     }
 
     pub(super) fn set_clock(&self, now: &str) {

@@ -1,14 +1,21 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use seqid_core::IdempotencyKey;
 use seqid_core::Number;
-use seqid_core::command::{Act, Command, Defined, Draw, Granted, Reply, Shift, Shifted, Target};
+use seqid_core::clock::Seed;
+use seqid_core::command::{
+    Act, Command, Defined, Draw, End, Granted, NewHold, Reply, Settle, Settled, Shift, Shifted, Target, Void,
+    Voided,
+};
 use seqid_core::counter::Run;
-use seqid_core::event::{Fingerprint, Keyed, Origin};
+use seqid_core::event::{EventKind, Fingerprint, Keyed, Origin};
 use seqid_core::ledger::Refusal;
 use seqid_core::line::Line;
+use seqid_core::names::Reason;
+use seqid_core::reservation::ReservationId;
 use seqid_core::store::StoreError;
+use seqid_core::time::Timestamp;
 
 /// What can be applied.
 pub(super) trait Batch {
@@ -34,7 +41,66 @@ pub(super) fn draw(line: &Arc<Line>, count: u32) -> Command {
         count,
         reference: None,
         relates_to: None,
+        hold: None,
     }))
+}
+
+/// The name of a case's `n`th reservation.
+pub(super) fn hold(n: u64) -> ReservationId {
+    ReservationId::nth(Seed(13), n, Timestamp::from_micros(0))
+}
+
+/// Holds the next numbers of a line for so many seconds, as its `n`th reservation.
+pub(super) fn reserve(line: &Arc<Line>, count: u32, n: u64, seconds: u64) -> Command {
+    let mut command = draw(line, count);
+    if let Act::Draw(draw) = &mut command.act {
+        draw.hold = Some(NewHold {
+            id: hold(n),
+            ttl: Duration::from_secs(seconds),
+            on_expiry: line.definition().on_expiry(),
+        });
+    }
+    command
+}
+
+/// Issues the numbers from `first` that the `n`th reservation holds.
+pub(super) fn confirm(line: &Arc<Line>, first: u64, n: u64) -> Command {
+    let end = End::Confirm {
+        date: None,
+        reference: None,
+    };
+    settle(line, first, n, end)
+}
+
+/// Voids the numbers from `first` that the `n`th reservation holds.
+pub(super) fn give_up(line: &Arc<Line>, first: u64, n: u64) -> Command {
+    let reason = because("given up");
+    settle(line, first, n, End::Void { reason })
+}
+
+/// Ends the `n`th reservation, whose numbers from `first` are of the first generation.
+pub(super) fn settle(line: &Arc<Line>, first: u64, n: u64, end: End) -> Command {
+    command(Act::Settle(Settle {
+        counter: line.key().clone(),
+        generation: 1,
+        first: number(first),
+        reservation: hold(n),
+        end,
+    }))
+}
+
+/// Declares numbers of a line void.
+pub(super) fn void(line: &Arc<Line>, first: u64, count: u64) -> Command {
+    command(Act::Void(Void {
+        line: Arc::clone(line),
+        first: number(first),
+        count,
+        reason: because("void"),
+    }))
+}
+
+pub(super) fn because(text: &str) -> Reason {
+    Reason::new(text).expect("a reason")
 }
 
 /// Makes `next` the next number of a line.
@@ -105,7 +171,11 @@ impl CommandExt for Command {
 /// Equal for commands that ask the same, whatever date and version their lines have.
 fn fingerprint(act: &Act) -> Fingerprint {
     let (kind, value) = match act {
+        Act::Draw(Draw {
+            count, hold: Some(_), ..
+        }) => (5, u64::from(*count)),
         Act::Draw(draw) => (1, u64::from(draw.count)),
+        Act::Void(void) => (6, void.first.get()),
         Act::Shift(Shift {
             target: Target::Next { number, .. },
             ..
@@ -123,15 +193,52 @@ fn fingerprint(act: &Act) -> Fingerprint {
 }
 
 /// A reply in a word or two: `7` or `7..9` for numbers, `7 g2` for those of generation 2, `again 7` for a
-/// replay, `5 -> 9` for a move, `v2 saved` or `v2 kept` for a definition, and the name of a refusal with what
-/// it says.
+/// replay, `held 7`, `confirmed 7` and `given up 7` for reservations, `void 7` for a void, `5 -> 9` for a move,
+/// `v2 saved` or `v2 kept` for a definition, and the name of a refusal with what it says.
 pub(super) fn told(reply: &Result<Reply, StoreError>) -> String {
     match reply {
-        Ok(Reply::Granted(Granted { run, generation, .. })) => numbers(run, *generation),
+        Ok(Reply::Granted(Granted {
+            run,
+            generation,
+            expires_at,
+            ..
+        })) => {
+            let held = if expires_at.is_some() { "held " } else { "" };
+            format!("{held}{}", numbers(run, *generation))
+        }
         Ok(Reply::Replayed(event)) => match &event.run {
-            Some(run) => format!("again {}", numbers(run, event.generation)),
+            Some(run) => {
+                let held = if event.kind == EventKind::Reserved {
+                    "held "
+                } else {
+                    ""
+                };
+                format!("again {held}{}", numbers(run, event.generation))
+            }
             None => "again".into(),
         },
+        Ok(Reply::Settled(Settled { event, repeated })) => {
+            let ended = match event.kind {
+                EventKind::Confirmed => "confirmed",
+                EventKind::Voided => "given up",
+                other => other.as_str(),
+            };
+            let run = event.run.expect("a reservation has numbers");
+            format!(
+                "{}{ended} {}",
+                if *repeated { "again " } else { "" },
+                numbers(&run, event.generation)
+            )
+        }
+        Ok(Reply::Voided(Voided {
+            run,
+            generation,
+            repeated,
+            ..
+        })) => {
+            let again = if *repeated { "again " } else { "" };
+            format!("{again}void {}", numbers(run, *generation))
+        }
         Ok(Reply::Shifted(Shifted {
             old_next,
             next,
@@ -153,7 +260,8 @@ pub(super) fn told(reply: &Result<Reply, StoreError>) -> String {
     }
 }
 
-fn numbers(run: &Run, generation: u32) -> String {
+/// A run as `7` or `7..9`, of a later generation with its number.
+pub(super) fn numbers(run: &Run, generation: u32) -> String {
     let generation = of_generation(generation);
     match run.count {
         1 => format!("{}{generation}", run.first),
@@ -179,6 +287,13 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::CaseVariant { existing } => format!("case variant of {existing}"),
         Refusal::NotDefined => "not defined".into(),
         Refusal::WouldRepeat { last } => format!("would repeat up to {last}"),
+        Refusal::NoReservation(_) => "no reservation".into(),
+        Refusal::HoldExpired { .. } => "expired before".into(),
+        Refusal::HoldVoided { .. } => "given up before".into(),
+        Refusal::HoldConfirmed { .. } => "confirmed before".into(),
+        Refusal::DateChanged { fixed } => format!("reserved for {fixed}"),
+        Refusal::OpenReservations { count } => format!("{count} reserved"),
+        Refusal::NotVoidable { number, state } => format!("{number} is {state}"),
         Refusal::NotAMember { number, .. } => format!("{number} is no member"),
         Refusal::VersionMismatch { head } => format!("version is {head}"),
         Refusal::VersionRequired { head } => format!("version {head} required"),

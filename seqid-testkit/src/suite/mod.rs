@@ -7,6 +7,7 @@
 //! | [`ledger_suite!`](crate::ledger_suite) | [`Backend`] | every [`Ledger`](seqid_core::Ledger) |
 //! | [`outbox_suite!`](crate::outbox_suite) | [`Backend`] with a source | those that are an [`EventSource`](seqid_core::store::EventSource) |
 //! | [`durable_suite!`](crate::durable_suite) | [`Backend`] that can be reopened | those that claim to be durable |
+//! | [`model_suite!`](crate::model_suite) | [`Backend`] | every [`Ledger`](seqid_core::Ledger): random lives of one counter against a model |
 //! | [`numbering_suite!`](crate::numbering_suite) | [`Desk`] | every [`Numbering`](seqid_core::Numbering): an issuer, or a client of a service |
 //!
 //! The function is given the clock that the backend must use. It may be `async`. Each case has a backend and a
@@ -18,6 +19,7 @@
 mod backend;
 mod commands;
 mod desk;
+mod model;
 mod sequence;
 
 // The name of a case states its rule.
@@ -34,6 +36,8 @@ mod cases {
     pub mod draws;
     pub mod durability;
     pub mod events;
+    pub mod expiry;
+    pub mod holding;
     pub mod inquiries;
     pub mod keys;
     pub mod moves;
@@ -41,9 +45,11 @@ mod cases {
     pub mod outbox;
     pub mod periods;
     pub mod replays;
+    pub mod reservations;
     pub mod sequences;
     pub mod shifts;
     pub mod tenants;
+    pub mod voids;
 }
 
 use std::any::Any;
@@ -55,17 +61,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seqid_core::clock::ManualClock;
+use seqid_core::time::Timestamp;
 
 pub use backend::{Backend, End};
 #[doc(hidden)]
 pub use cases::*;
 pub use desk::Desk;
+#[doc(hidden)]
+pub use model::check_model;
 
 /// A case that does not come back after this long never will.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The time at which every case begins: a Saturday.
 const BEGIN: &str = "2026-03-07T10:00:00Z";
+
+fn begin() -> Timestamp {
+    BEGIN.parse().expect("an instant")
+}
 
 /// One rule of the suite, as it is tried on a `T`.
 pub struct Case<T> {
@@ -122,7 +135,7 @@ where
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime can be started");
-    let clock = Arc::new(ManualClock::new(BEGIN.parse().expect("an instant")));
+    let clock = Arc::new(ManualClock::new(begin()));
     runtime.block_on(async {
         let rule = async { case(factory(clock).await).await };
         if tokio::time::timeout(PATIENCE, rule).await.is_err() {
@@ -266,6 +279,64 @@ suite! { $
         synced_numbers_are_not_given_back
         the_reason_is_kept
     }
+    reservations {
+        reserving_holds_the_next_number_and_does_not_issue_it
+        confirming_issues_the_number_under_the_same_id
+        a_hold_tells_its_end
+        a_repeated_confirmation_changes_nothing
+        a_confirmed_reservation_is_not_voided
+        a_voided_reservation_is_not_confirmed
+        numbers_keep_the_date_that_they_were_reserved_for
+        a_confirmation_names_its_document_once
+        an_unknown_reservation_is_refused
+        a_reservation_belongs_to_its_counter
+        batches_are_held_and_settled_whole
+        a_reservation_may_end_in_the_batch_that_began_it
+        a_repeated_key_is_answered_with_the_same_reservation
+        twins_in_a_batch_reserve_once
+        a_refused_reservation_leaves_no_trace
+        counters_have_reservations_of_their_own
+        a_reservation_keeps_the_version_that_its_counter_opened_with
+        numbers_do_not_repeat_while_some_are_reserved
+        marks_are_listed_in_pages
+        a_number_is_settled_at_the_end_of_its_counter
+    }
+    expiry {
+        an_expired_number_stays_a_gap
+        a_hold_lasts_to_its_last_instant
+        the_lowest_free_number_is_given_out_next
+        a_number_is_offered_several_times_and_issued_once
+        a_confirmed_number_is_not_offered_again
+        a_voided_number_is_not_offered_again
+        a_late_confirmation_is_refused
+        every_write_lets_go
+        reading_lets_nothing_go
+        another_counters_holds_are_left_alone
+        many_holds_that_end_at_once_are_let_go_over_several_writes
+        a_late_confirmation_among_many_is_refused
+        holds_end_in_the_order_of_their_time
+        a_clock_that_is_set_back_expires_nothing_early
+        what_was_let_go_stays_so_when_the_clock_is_set_back
+        a_batch_takes_free_numbers_that_are_enough_for_all_of_it
+        free_numbers_are_given_out_of_a_counter_that_has_ended
+        a_new_generation_offers_none_of_the_old
+        steps_are_kept_among_free_numbers
+    }
+    voids {
+        an_issued_number_stays_taken_when_it_is_void
+        voiding_again_changes_nothing
+        a_void_sees_what_its_batch_did
+        only_issued_numbers_are_voided
+        a_free_number_is_not_voided
+        a_confirmed_number_is_voided_like_any_other
+        the_next_numbers_are_jumped_over
+        a_void_says_whether_the_numbers_were_issued
+        a_void_may_open_a_counter
+        a_void_is_of_numbers_of_the_counter
+        a_void_under_a_key_is_done_once
+        moves_leave_marks
+        returned_numbers_lose_their_marks
+    }
     chronology {
         an_earlier_date_than_the_last_is_refused
         draws_of_a_batch_are_taken_in_the_order_of_their_dates
@@ -313,7 +384,35 @@ suite! { $
         concurrent_twins_draw_once
         every_fault_of_callers_at_once_leaves_the_audit_whole
         concurrent_definitions_save_one_of_each_version
+        concurrent_settlements_end_each_reservation_once
+        reused_numbers_are_issued_once_to_concurrent_callers
     }
+}
+
+/// Makes tests that hold a ledger against a model of a counter's reservations, in a module `model`: so many random
+/// lives for each policy, shrunk to the shortest that fails.
+///
+/// Takes the number, and what [`ledger_suite!`](crate::ledger_suite) takes. A backend that can be reopened is, now
+/// and then.
+#[macro_export]
+macro_rules! model_suite {
+    ($lives:expr, $factory:expr) => {
+        mod model {
+            #[allow(
+                unused_imports,
+                reason = "the factory may be a path, or a closure that needs none"
+            )]
+            use super::*;
+            #[test]
+            fn reservations_follow_their_model() {
+                $crate::suite::check_model($lives, seqid_core::definition::OnExpiry::Void, $factory);
+            }
+            #[test]
+            fn reused_numbers_follow_their_model() {
+                $crate::suite::check_model($lives, seqid_core::definition::OnExpiry::Reuse, $factory);
+            }
+        }
+    };
 }
 
 suite! { $
@@ -352,6 +451,11 @@ suite! { $
         last_dates_are_kept
         the_end_of_a_counter_is_kept
         a_refused_command_leaves_nothing_behind
+        reservations_are_kept
+        the_last_confirmation_before_a_crash_is_kept
+        holds_that_ended_while_the_store_was_down_are_let_go
+        free_numbers_are_kept
+        voids_are_kept
         acknowledged_events_are_not_taken_again
     }
 }
@@ -435,5 +539,25 @@ suite! { $
         an_ended_counter_has_no_next_number
         a_move_concerns_one_counter
         a_move_after_the_definition_changed_keeps_the_format
+    }
+    holding {
+        a_reservation_is_confirmed_under_the_id_that_was_promised
+        a_reserved_batch_has_all_its_ids
+        a_reservation_ends_once
+        a_reservation_that_has_ended_is_shown_so_before_anybody_writes
+        an_unknown_reservation_is_not_found
+        another_tenants_reservation_is_not_found
+        holds_last_1_second_to_30_days
+        a_repeated_request_has_the_same_reservation
+        another_date_or_document_is_another_confirmation
+        a_reservation_keeps_its_id_after_the_definition_changed
+        a_hold_keeps_the_policy_that_it_began_with
+        a_reservation_is_settled_through_another_process
+        a_status_counts_what_is_held_and_void
+        issued_numbers_are_voided_by_number_or_by_id
+        an_id_that_does_not_tell_its_period_names_no_number
+        the_next_numbers_are_voided_before_anybody_has_them
+        a_void_after_the_definition_changed_finds_its_counter
+        a_repeated_void_under_a_key_is_done_once
     }
 }

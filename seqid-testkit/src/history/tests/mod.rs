@@ -1,5 +1,6 @@
 mod generated;
 mod grants;
+mod holds;
 mod ledger;
 mod mutations;
 mod order;
@@ -72,6 +73,18 @@ fn row(n: u64, kind: RowKind, first: u64, count: u32) -> Row {
         generation: 1,
         epoch: 1,
         key: None,
+        reservation: matches!(
+            kind,
+            RowKind::Reserved | RowKind::Confirmed | RowKind::Expired | RowKind::Released
+        )
+        .then(|| "r".into()),
+    }
+}
+
+fn named(reservation: &str, row: Row) -> Row {
+    Row {
+        reservation: Some(reservation.into()),
+        ..row
     }
 }
 

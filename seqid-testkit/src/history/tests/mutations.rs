@@ -25,6 +25,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     answer_another_request,
     replay_another_text,
     split_a_row,
+    end_again,
+    end_for_another,
 ];
 
 fn pick<T>(mut candidates: Vec<T>, index: Index) -> Option<T> {
@@ -207,6 +209,25 @@ fn split_a_row(history: &mut History, index: Index) -> Option<Property> {
     history.rows.insert(place + 1, rest);
     number_rows(history);
     Some(Property::WholeBatch)
+}
+
+fn end_again(history: &mut History, index: Index) -> Option<Property> {
+    let ends = history.rows.iter().filter(|row| row.kind.ends_a_hold()).cloned();
+    let again = pick(ends.collect(), index)?;
+    let n = history.rows.len() as u64 + 1;
+    history.rows.push(Row {
+        n,
+        kind: RowKind::Confirmed,
+        ..again
+    });
+    Some(Property::Holds)
+}
+
+fn end_for_another(history: &mut History, index: Index) -> Option<Property> {
+    let is_end = |at: &usize| history.rows[*at].kind.ends_a_hold();
+    let at = pick((0..history.rows.len()).filter(is_end).collect(), index)?;
+    history.rows[at].reservation = Some("of nobody".into());
+    Some(Property::Holds)
 }
 
 /// The calls that were issued.

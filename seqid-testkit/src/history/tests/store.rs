@@ -103,9 +103,12 @@ impl Store {
             Act::Return { count } => self.give_back(*count),
             Act::Reserve { count, end } => {
                 self.draw_as(RowKind::Reserved, *count, None, Answer::Issued);
+                let name = format!("reservation {}", self.history.rows.len());
+                self.name_the_last(&name, RowKind::Reserved);
                 if let Some(kind) = end {
                     let first = self.end.next - u64::from(*count) * self.end.step;
                     self.write(*kind, first, *count, None);
+                    self.name_the_last(&name, *kind);
                 }
             }
             Act::Reset { at } => {
@@ -176,6 +179,13 @@ impl Store {
             key: key.map(str::to_owned),
             ..row(n, kind, first, count)
         });
+    }
+
+    /// Names the reservation of the row that was written last, if it is of this kind.
+    fn name_the_last(&mut self, reservation: &str, kind: RowKind) {
+        if let Some(last) = self.history.rows.last_mut().filter(|last| last.kind == kind) {
+            last.reservation = Some(reservation.to_owned());
+        }
     }
 
     fn note(&mut self, count: u32, key: Option<&str>, outcome: Outcome) {

@@ -1,15 +1,20 @@
 //! Many callers at a time, and what the history checker says about it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::super::backend::Backend;
-use super::super::commands::{CommandExt, draw, reset, restart, sync};
+use super::super::commands::{CommandExt, confirm, draw, give_up, hold, reserve, reset, restart, sync, void};
 use super::super::sequence::{Sequence, by_branch, by_year};
-use crate::evidence::{self, Evidence, counter_name, key_name, outcome_of_reply};
-use crate::history::{Order, Recorder, Violation};
+use crate::evidence::{self, Evidence, counter_name, key_name, outcome_of_reply, told_of_reply};
+use crate::history::{Order, Outcome, Pending, Recorder, Settlement, Violation};
 use crate::suite::cases::chain::verify;
 
-use seqid_core::command::{Act, Command, Reply};
+use seqid_core::DefinitionSpec;
+use seqid_core::clock::{Clock, ManualClock};
+use seqid_core::command::{Act, Command, Reply, Settled};
+use seqid_core::definition::OnExpiry;
+use seqid_core::event::EventKind;
 use seqid_core::line::Line;
 use seqid_core::store::{Ledger, StoreError};
 
@@ -37,6 +42,7 @@ impl Dice {
 struct Recording {
     ledger: Arc<dyn Ledger>,
     recorder: Recorder,
+    settlements: Arc<Mutex<Vec<Settlement>>>,
 }
 
 impl Recording {
@@ -44,6 +50,7 @@ impl Recording {
         Self {
             ledger: Arc::clone(&backend.ledger),
             recorder: Recorder::new(),
+            settlements: Arc::default(),
         }
     }
 
@@ -84,7 +91,9 @@ impl Recording {
         let evidence = Evidence::read(&*self.ledger)
             .await
             .expect("the audit can be read");
-        if let Err(violations) = evidence.against(self.recorder.calls(), order).check() {
+        let mut history = evidence.against(self.recorder.calls(), order);
+        history.settlements = locked(&self.settlements).clone();
+        if let Err(violations) = history.check() {
             panic!("{}", sentences(&violations));
         }
         verify(
@@ -103,7 +112,7 @@ fn answering(line: &Line, reply: &Result<Reply, StoreError>) -> String {
     }
 }
 
-pub(super) fn sentences(violations: &[Violation]) -> String {
+pub(in crate::suite) fn sentences(violations: &[Violation]) -> String {
     violations
         .iter()
         .take(20)
@@ -260,4 +269,156 @@ pub async fn concurrent_definitions_save_one_of_each_version(backend: Backend) {
         .expect("a sequence")
         .expect("defined");
     assert_eq!(record.head(), 2);
+}
+
+/// Numbers that a caller was offered, and that every caller may settle.
+#[derive(Clone)]
+struct Offer {
+    n: u64,
+    first: u64,
+    /// The call that is issued its numbers once they are confirmed.
+    call: Arc<Mutex<Option<(Pending, Outcome)>>>,
+}
+
+impl Recording {
+    /// Reserves. Where the policy is to reuse, the call is issued its numbers when they are confirmed.
+    async fn reserve(&self, line: &Arc<Line>, count: u32, n: u64, seconds: u64) -> Offer {
+        let name = counter_name(line.key());
+        let pending = self.recorder.begin(&name, None, format!("hold {count}"), count);
+        let replies = self.ledger.apply(vec![reserve(line, count, n, seconds)]).await;
+        let Some(Ok(Reply::Granted(granted))) = replies.first() else {
+            panic!("{replies:?}")
+        };
+        let outcome = outcome_of_reply(line, &replies[0]);
+        let call = match line.definition().on_expiry() {
+            OnExpiry::Void => {
+                pending.end(outcome);
+                None
+            }
+            OnExpiry::Reuse => Some((pending, outcome)),
+        };
+        Offer {
+            n,
+            first: granted.run.first.get(),
+            call: Arc::new(Mutex::new(call)),
+        }
+    }
+
+    async fn settle(&self, line: &Arc<Line>, offer: &Offer, confirmed: bool) {
+        let command = if confirmed {
+            confirm(line, offer.first, offer.n)
+        } else {
+            give_up(line, offer.first, offer.n)
+        };
+        let reply = self.ledger.apply(vec![command]).await.remove(0);
+        if let (Ok(Reply::Settled(Settled { repeated: false, .. })), true) = (&reply, confirmed)
+            && let Some((pending, outcome)) = locked(&offer.call).take()
+        {
+            pending.end(outcome);
+        }
+        let mut settlements = locked(&self.settlements);
+        let id = settlements.len() as u64;
+        settlements.push(Settlement {
+            id,
+            reservation: hold(offer.n).to_string(),
+            told: told_of_reply(&reply),
+        });
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Callers who reserve, settle what any of them holds, draw and void, while the clock goes on and back.
+async fn settle_at_once(backend: &Backend, line: &Arc<Line>) -> Recording {
+    let recording = Recording::of(backend);
+    let offers: Arc<Mutex<Vec<Offer>>> = Arc::default();
+    all_at_once(|caller| {
+        let (recording, line, offers) = (recording.clone(), Arc::clone(line), Arc::clone(&offers));
+        let clock = Arc::clone(&backend.clock);
+        async move {
+            let mut dice = Dice::new(caller + 1);
+            for call in 0..CALLS {
+                if caller % 8 == 0 {
+                    turn(&clock, dice.below(5), dice.below(4) == 0);
+                }
+                let count = 1 + dice.below(3);
+                match dice.below(8) {
+                    0..=2 => {
+                        let (n, seconds) = (1_000 * caller + call, 1 + u64::from(dice.below(20)));
+                        let offer = recording.reserve(&line, count, n, seconds).await;
+                        locked(&offers).push(offer);
+                    }
+                    3..=5 => {
+                        let offer = {
+                            let offers = locked(&offers);
+                            // Mostly one of the last few, so that several callers meet.
+                            let back = dice.below(6) as usize;
+                            offers.len().checked_sub(1 + back).map(|at| offers[at].clone())
+                        };
+                        if let Some(offer) = offer {
+                            recording.settle(&line, &offer, dice.below(3) > 0).await;
+                        }
+                    }
+                    6 => {
+                        let first = 1 + u64::from(dice.below(100));
+                        recording
+                            .ledger
+                            .apply(vec![void(&line, first, count.into())])
+                            .await;
+                    }
+                    _ => recording.draw(draw(&line, count), None).await,
+                }
+            }
+        }
+    })
+    .await;
+    recording
+}
+
+/// Turns a clock by some seconds.
+fn turn(clock: &ManualClock, seconds: u32, back: bool) {
+    let (now, by) = (clock.now(), Duration::from_secs(seconds.into()));
+    clock.set(if back {
+        now.saturating_sub(by)
+    } else {
+        now.saturating_add(by)
+    });
+}
+
+/// Lets go of every hold that is left, and checks the whole history.
+async fn every_hold_ended_once(backend: &Backend, line: &Arc<Line>, recording: Recording, order: Order) {
+    backend.at(1_000_000);
+    while backend.state(line).await.reserved > 0 {
+        let next = backend.next(line).await;
+        backend.tell_one(reset(line, next)).await;
+    }
+    let events = backend.events_of(line).await;
+    let of = |kinds: &[EventKind]| {
+        let held = events.iter().filter(|recorded| recorded.event.hold.is_some());
+        held.filter(|recorded| kinds.contains(&recorded.event.kind))
+            .count()
+    };
+    let ended = of(&[EventKind::Confirmed, EventKind::Voided, EventKind::Expired]);
+    assert_eq!(of(&[EventKind::Reserved]), ended);
+    recording.check(order).await;
+}
+
+pub async fn concurrent_settlements_end_each_reservation_once(backend: Backend) {
+    let line = backend.sequence("INV").await.line();
+    let recording = settle_at_once(&backend, &line).await;
+    every_hold_ended_once(&backend, &line, recording, Order::Generation).await;
+}
+
+pub async fn reused_numbers_are_issued_once_to_concurrent_callers(backend: Backend) {
+    let spec = DefinitionSpec {
+        on_expiry: Some(OnExpiry::Reuse),
+        ..super::super::sequence::format("{prefix}-{seq}")
+    };
+    let sequence = Sequence::new("INV", spec);
+    backend.define(&sequence).await;
+    let line = sequence.line();
+    let recording = settle_at_once(&backend, &line).await;
+    every_hold_ended_once(&backend, &line, recording, Order::Nowhere).await;
 }

@@ -1,10 +1,11 @@
 //! What was answered is still there after the store ended, whether it was closed or not.
 
 use super::super::backend::{Backend, End};
-use super::super::commands::{CommandExt, draw, reset, restart, sync};
+use super::super::commands::{CommandExt, confirm, draw, give_up, hold, reserve, reset, restart, sync, void};
 use super::super::sequence::{Sequence, by_branch, by_year, format};
 use super::chain::{live, verify};
 
+use seqid_core::definition::OnExpiry;
 use seqid_core::{DefinitionSpec, Tenant};
 
 const ENDS: [End; 2] = [End::Closed, End::Crashed];
@@ -206,4 +207,174 @@ pub async fn acknowledged_events_are_not_taken_again(mut backend: Backend) {
         let taken = backend.events_source().take(100).await.expect("events");
         assert_eq!(taken, all[acknowledged..]);
     }
+}
+
+pub async fn reservations_are_kept(mut backend: Backend) {
+    let line = backend.sequence("INV").await.line();
+    let batch = [
+        reserve(&line, 2, 1, 60),
+        reserve(&line, 1, 2, 60).under("k"),
+        reserve(&line, 1, 3, 60),
+        reserve(&line, 1, 4, 600),
+        confirm(&line, 1, 1),
+        give_up(&line, 3, 2),
+    ];
+    backend.tell(batch).await;
+    for end in ENDS {
+        let (state, marks) = (backend.state(&line).await, backend.marks(&line).await);
+        let mut records = Vec::new();
+        for n in 1..=5 {
+            records.push(backend.ledger.reservation(&hold(n)).await.expect("a record"));
+        }
+        backend = backend.end(end).await;
+        assert_eq!(backend.state(&line).await, state);
+        assert_eq!(backend.marks(&line).await, marks);
+        for (n, record) in (1..).zip(records) {
+            assert_eq!(
+                backend.ledger.reservation(&hold(n)).await.expect("a record"),
+                record
+            );
+        }
+        let batch = [
+            confirm(&line, 1, 1),
+            give_up(&line, 3, 2),
+            confirm(&line, 3, 2),
+            reserve(&line, 1, 9, 60).under("k"),
+            confirm(&line, 6, 5),
+        ];
+        let told = [
+            "again confirmed 1..2",
+            "again given up 3",
+            "given up before",
+            "again held 3",
+            "no reservation",
+        ];
+        assert_eq!(backend.tell(batch).await, told);
+        assert_eq!(backend.state(&line).await, state);
+    }
+    let batch = [confirm(&line, 4, 3), draw(&line, 1)];
+    assert_eq!(backend.tell(batch).await, ["confirmed 4", "6"]);
+    assert_eq!(backend.marked(&line).await, ["voided 3", "reserved 5"]);
+    verify(&backend.events().await);
+}
+
+pub async fn the_last_confirmation_before_a_crash_is_kept(mut backend: Backend) {
+    let line = backend.sequence("INV").await.line();
+    for n in 1..=5_u64 {
+        assert_eq!(
+            backend.tell_one(reserve(&line, 1, n, 60)).await,
+            format!("held {n}")
+        );
+        backend = backend.end(End::Crashed).await;
+        assert_eq!(
+            backend.tell_one(confirm(&line, n, n)).await,
+            format!("confirmed {n}")
+        );
+        backend = backend.end(End::Crashed).await;
+        assert_eq!(
+            backend.tell_one(confirm(&line, n, n)).await,
+            format!("again confirmed {n}")
+        );
+    }
+}
+
+pub async fn holds_that_ended_while_the_store_was_down_are_let_go(mut backend: Backend) {
+    let kept = backend.sequence("KEPT").await.line();
+    let spec = DefinitionSpec {
+        on_expiry: Some(OnExpiry::Reuse),
+        ..format("{prefix}-{seq}")
+    };
+    let reused = Sequence::new("REUSED", spec);
+    backend.define(&reused).await;
+    let reused = reused.line();
+    for (round, end) in (0_u64..).zip(ENDS) {
+        let now = 100 * round;
+        backend.at(now);
+        let [kept_next, reused_next] = [3 * round + 1, 2 * round + 1];
+        let holds = [
+            reserve(&kept, 1, 10 * round, 10),
+            reserve(&reused, 1, 10 * round + 1, 10),
+            reserve(&kept, 1, 10 * round + 2, 90),
+            reserve(&reused, 1, 10 * round + 3, 90),
+        ];
+        backend.tell(holds).await;
+        backend = backend.end(end).await;
+        backend.at(now + 9);
+        assert_eq!(
+            backend.tell_one(sync(&kept, 0)).await,
+            format!("{0} -> {0}", kept_next + 2)
+        );
+        assert_eq!(backend.state(&kept).await.reserved, 2, "not early");
+        backend = backend.end(end).await;
+        backend.at(now + 50);
+        assert_eq!(backend.state(&kept).await.reserved, 2, "not by itself");
+        let batch = [
+            confirm(&kept, kept_next, 10 * round),
+            confirm(&reused, reused_next, 10 * round + 1),
+            draw(&kept, 1),
+            draw(&reused, 1),
+            confirm(&kept, kept_next + 1, 10 * round + 2),
+            confirm(&reused, reused_next + 1, 10 * round + 3),
+        ];
+        let told = [
+            "expired before".to_owned(),
+            "expired before".to_owned(),
+            (kept_next + 2).to_string(),
+            reused_next.to_string(),
+            format!("confirmed {}", kept_next + 1),
+            format!("confirmed {}", reused_next + 1),
+        ];
+        assert_eq!(backend.tell(batch).await, told);
+    }
+    assert_eq!(backend.marked(&kept).await, ["expired 1", "expired 4"]);
+    assert!(backend.marked(&reused).await.is_empty());
+    verify(&backend.events().await);
+}
+
+pub async fn free_numbers_are_kept(mut backend: Backend) {
+    let spec = DefinitionSpec {
+        on_expiry: Some(OnExpiry::Reuse),
+        ..format("{seq}")
+    };
+    let sequence = Sequence::new("INV", spec);
+    backend.define(&sequence).await;
+    let line = sequence.line();
+    backend.tell([reserve(&line, 5, 1, 10), draw(&line, 1)]).await;
+    backend.at(10);
+    for (number, end) in [1, 2].into_iter().zip(ENDS) {
+        assert_eq!(backend.tell_one(draw(&line, 1)).await, number.to_string());
+        backend = backend.end(end).await;
+        assert_eq!(backend.marked(&line).await, [format!("free {}..5", number + 1)]);
+    }
+    let batch = [draw(&line, 3), draw(&line, 1)];
+    assert_eq!(backend.tell(batch).await, ["3..5", "7"]);
+}
+
+pub async fn voids_are_kept(mut backend: Backend) {
+    let line = backend.sequence("INV").await.line();
+    let batch = [
+        draw(&line, 3),
+        void(&line, 2, 1),
+        void(&line, 4, 2),
+        reset(&line, 9),
+    ];
+    backend.tell(batch).await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        assert_eq!(
+            backend.marked(&line).await,
+            ["voided 2", "voided 4..5", "skipped 6..8"]
+        );
+        let batch = [void(&line, 2, 1), void(&line, 4, 2), void(&line, 6, 1)];
+        assert_eq!(
+            backend.tell(batch).await,
+            ["again void 2", "again void 4..5", "6 is skipped"]
+        );
+    }
+    assert_eq!(backend.tell_one(reset(&line, 7)).await, "9 -> 7");
+    backend = backend.end(End::Crashed).await;
+    assert_eq!(
+        backend.marked(&line).await,
+        ["voided 2", "voided 4..5", "skipped 6"]
+    );
 }

@@ -1,0 +1,113 @@
+use seqid_core::Tenant;
+use seqid_core::command::End;
+use seqid_core::names::{Label, Reason, Reference};
+use seqid_core::numbering::{Held, HoldState, Reserved, SettleRequest};
+use seqid_core::reservation::ReservationId;
+use seqid_core::time::{Date, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{ReservedNumbers, Shown};
+use crate::problem::Problem;
+use crate::request::Caller;
+
+/// The end of a reservation whose numbers are used.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reference": "SO-4711"}))]
+pub(crate) struct ConfirmBody {
+    /// The tenant, where the header `Seqid-Tenant` does not name it.
+    #[schema(value_type = Option<String>)]
+    tenant: Option<Tenant>,
+    /// The document date. It was fixed by the reservation: another one is refused.
+    #[schema(value_type = Option<String>, format = Date)]
+    date: Option<Date>,
+    /// Your key of the document, kept with its number.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    reference: Option<Reference>,
+    /// The program that asks, for the audit.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    client_id: Option<Label>,
+}
+
+impl ConfirmBody {
+    pub(crate) fn into_request(self, caller: &Caller, id: ReservationId) -> Result<SettleRequest, Problem> {
+        let mut request = SettleRequest::confirm(id);
+        request.tenant = caller.tenant(self.tenant)?;
+        request.origin = caller.origin(self.client_id);
+        request.end = End::Confirm {
+            date: self.date,
+            reference: self.reference,
+        };
+        Ok(request)
+    }
+}
+
+/// The end of a reservation whose numbers are not used.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "the draft was discarded"}))]
+pub(crate) struct VoidReservationBody {
+    /// The tenant, where the header `Seqid-Tenant` does not name it.
+    #[schema(value_type = Option<String>)]
+    tenant: Option<Tenant>,
+    /// Why, for the audit.
+    #[schema(value_type = String, max_length = 500)]
+    reason: Reason,
+    /// The program that asks, for the audit.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    client_id: Option<Label>,
+}
+
+impl VoidReservationBody {
+    pub(crate) fn into_request(self, caller: &Caller, id: ReservationId) -> Result<SettleRequest, Problem> {
+        let mut request = SettleRequest::void(id, self.reason);
+        request.tenant = caller.tenant(self.tenant)?;
+        request.origin = caller.origin(self.client_id);
+        Ok(request)
+    }
+}
+
+/// A reservation and its numbers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reservation)]
+pub(crate) struct ReservationAnswer {
+    /// What it is confirmed or voided by: 32 hex digits, not to be guessed.
+    #[schema(value_type = String, examples("5f1d7a3c9b2e4860a7c1d9e3f5b70824"))]
+    reservation: Shown<ReservationId>,
+    /// What became of it: `reserved`, `confirmed`, `voided` or `expired`.
+    #[schema(examples("reserved"))]
+    state: &'static str,
+    /// When it ends, or would have ended, by itself.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Shown<Timestamp>,
+    /// Why it was voided; null unless it was.
+    #[schema(value_type = Option<String>, required)]
+    reason: Option<Shown<Reason>>,
+    #[serde(flatten)]
+    numbers: ReservedNumbers,
+}
+
+impl From<Reserved> for ReservationAnswer {
+    fn from(reserved: Reserved) -> Self {
+        Self {
+            reservation: Shown(reserved.reservation),
+            state: HoldState::Reserved.as_str(),
+            expires_at: Shown(reserved.expires_at),
+            reason: None,
+            numbers: reserved.numbers.into(),
+        }
+    }
+}
+
+impl From<Held> for ReservationAnswer {
+    fn from(held: Held) -> Self {
+        Self {
+            reservation: Shown(held.reservation),
+            state: held.state.as_str(),
+            expires_at: Shown(held.expires_at),
+            reason: held.reason.map(Shown),
+            numbers: held.numbers.into(),
+        }
+    }
+}

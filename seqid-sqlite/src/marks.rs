@@ -1,0 +1,238 @@
+//! Marks and reservations: the rows of numbers that were not plainly issued. Draws neither read nor write any.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use seqid_core::event::{Event, EventKind};
+use seqid_core::ledger::{Linked, MarkChange, MarkNeed, Reservation, Snapshot};
+use seqid_core::mark::Mark;
+use seqid_core::names::Number;
+use seqid_core::reservation::ReservationId;
+use seqid_core::store::{MarkRecord, ReservationRecord};
+
+use crate::error::Fault;
+use crate::rows::{self, signed};
+
+const COLUMNS: &str = "generation, first, step, count, state, date, fields, reservation, expires_at, on_expiry, n, reference, relates_to";
+
+/// Puts into a snapshot what a batch needs of a counter that has this row.
+pub(crate) fn load(
+    connection: &Connection,
+    snapshot: &mut Snapshot,
+    row: i64,
+    need: MarkNeed,
+) -> Result<(), Fault> {
+    match need {
+        MarkNeed::Reservation {
+            counter,
+            generation,
+            first,
+            id,
+        } => {
+            let reservation = match held(connection, row, (generation, first), id)? {
+                Some(mark) => Reservation::Held(mark),
+                None => ended(connection, &id)?,
+            };
+            snapshot.load_reservation(counter, id, reservation);
+        }
+        MarkNeed::Ending { counter, limit } => {
+            let filter = "counter = ?1 AND state = 1 ORDER BY expires_at LIMIT ?2";
+            let holds = select(connection, filter, params![row, signed(limit as u64)])?;
+            snapshot.load_ending(counter, holds);
+        }
+        MarkNeed::Free {
+            counter,
+            generation,
+            limit,
+        } => {
+            let filter = "counter = ?1 AND generation = ?2 AND state = 4 ORDER BY first LIMIT ?3";
+            let free = select(connection, filter, params![row, generation, signed(limit as u64)])?;
+            snapshot.load_free(counter, free);
+        }
+        MarkNeed::Within {
+            counter,
+            generation,
+            first,
+            last,
+        } => {
+            // Marks do not overlap: of those that begin before the range, only the last can reach into it.
+            let before = "counter = ?1 AND generation = ?2 AND first < ?3 ORDER BY first DESC LIMIT 1";
+            let mut marks = select(connection, before, params![row, generation, signed(first)])?;
+            marks.retain(|mark| mark.run.last().get() >= first);
+            let inside = "counter = ?1 AND generation = ?2 AND first BETWEEN ?3 AND ?4 ORDER BY first";
+            marks.extend(select(
+                connection,
+                inside,
+                params![row, generation, signed(first), signed(last)],
+            )?);
+            snapshot.load_within(counter, marks);
+        }
+    }
+    Ok(())
+}
+
+fn select(
+    connection: &Connection,
+    filter: &str,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<Mark>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM mark WHERE {filter}"))?
+        .query_map(parameters, |row| rows::mark(row, 0))?
+        .collect()
+}
+
+fn held(
+    connection: &Connection,
+    row: i64,
+    (generation, first): (u32, Number),
+    id: ReservationId,
+) -> rusqlite::Result<Option<Mark>> {
+    let filter = "counter = ?1 AND generation = ?2 AND first = ?3 AND state = 1 AND reservation = ?4";
+    let found = select(
+        connection,
+        filter,
+        params![row, generation, signed(first.get()), id.0],
+    )?;
+    Ok(found.into_iter().next())
+}
+
+fn ended(connection: &Connection, id: &ReservationId) -> Result<Reservation, Fault> {
+    let record = reservation(connection, id)?;
+    let ended = record.and_then(|record| record.ended);
+    Ok(ended.map_or(Reservation::Unknown, |event| Reservation::Ended(Box::new(event))))
+}
+
+/// What is recorded of a reservation.
+pub(crate) fn reservation(
+    connection: &Connection,
+    id: &ReservationId,
+) -> Result<Option<ReservationRecord>, Fault> {
+    let positions = connection
+        .prepare_cached("SELECT began, ended FROM reservation WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))
+        .optional()?;
+    let Some((began, ended)) = positions else {
+        return Ok(None);
+    };
+    Ok(Some(ReservationRecord {
+        began: event_at(connection, began)?,
+        ended: ended.map(|ended| event_at(connection, ended)).transpose()?,
+    }))
+}
+
+fn event_at(connection: &Connection, position: i64) -> rusqlite::Result<Event> {
+    connection
+        .prepare_cached(rows::FIND_EVENT)?
+        .query_row([position], rows::event)
+        .map(|(_, Linked { event, .. })| event)
+}
+
+/// Records that an event at a position begins or ends a reservation.
+pub(crate) fn note_reservation(
+    connection: &Connection,
+    event: &Event,
+    position: u64,
+) -> rusqlite::Result<()> {
+    let Some(hold) = &event.hold else { return Ok(()) };
+    let sql = if event.kind == EventKind::Reserved {
+        "INSERT INTO reservation (id, began) VALUES (?1, ?2)"
+    } else {
+        "UPDATE reservation SET ended = ?2 WHERE id = ?1"
+    };
+    connection
+        .prepare_cached(sql)?
+        .execute(params![hold.id.0, signed(position)])
+        .map(drop)
+}
+
+/// A changed mark, with the row of its counter and the position of the event that it goes back to.
+pub(crate) struct MarkRow<'a> {
+    pub(crate) counter: i64,
+    pub(crate) change: &'a MarkChange,
+    /// `None` for what is left of a mark whose event was recorded before.
+    pub(crate) position: Option<u64>,
+}
+
+/// Writes changed marks.
+pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> rusqlite::Result<()> {
+    // Before the marks that they are left of are taken away.
+    for row in &mut changed {
+        if row.change.mark.is_some() && row.position.is_none() {
+            row.position = Some(position_of_whole(connection, row)?);
+        }
+    }
+    for MarkRow {
+        counter,
+        change,
+        position,
+    } in changed
+    {
+        let Some(mark) = &change.mark else {
+            connection
+                .prepare_cached("DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first = ?3")?
+                .execute(params![counter, change.generation, signed(change.first.get())])?;
+            continue;
+        };
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO mark (counter, generation, first, step, count, state, date, fields, \
+                 reservation, expires_at, on_expiry, n, position, reference, relates_to) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            )?
+            .execute(params![
+                counter,
+                mark.generation,
+                signed(mark.run.first.get()),
+                signed(mark.run.step),
+                signed(mark.run.count),
+                mark.state as u8,
+                mark.date.map(seqid_core::time::Date::days_since_epoch),
+                (!mark.fields.is_empty()).then(|| mark.fields.to_string()),
+                mark.hold.map(|hold| hold.id.0),
+                mark.hold.map(|hold| hold.expires_at.as_micros()),
+                mark.hold.map(|hold| hold.on_expiry as u8),
+                signed(mark.n),
+                position.map(signed),
+                mark.reference.as_ref().map(AsRef::<str>::as_ref),
+                mark.relates_to.as_ref().map(AsRef::<str>::as_ref),
+            ])?;
+    }
+    Ok(())
+}
+
+/// The position of the mark that another is left of: of those that begin no later, the last.
+fn position_of_whole(connection: &Connection, row: &MarkRow<'_>) -> rusqlite::Result<u64> {
+    let (generation, first) = (row.change.generation, signed(row.change.first.get()));
+    connection
+        .prepare_cached(
+            "SELECT position FROM mark WHERE counter = ?1 AND generation = ?2 AND first <= ?3 \
+             ORDER BY first DESC LIMIT 1",
+        )?
+        .query_row(params![row.counter, generation, first], |row| {
+            row.get::<_, i64>(0).map(i64::cast_unsigned)
+        })
+}
+
+/// The marks of a counter in the order of generation and number, with the events that they go back to.
+pub(crate) fn page(
+    connection: &Connection,
+    counter: i64,
+    after: Option<(u32, Number)>,
+    limit: usize,
+) -> Result<Vec<MarkRecord>, Fault> {
+    let (generation, first) = after.map_or((0, -1), |(generation, first)| (generation, signed(first.get())));
+    let marks: Vec<(Mark, i64)> = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, position FROM mark WHERE counter = ?1 AND (generation, first) > (?2, ?3) \
+             ORDER BY generation, first LIMIT ?4"
+        ))?
+        .query_map(params![counter, generation, first, signed(limit as u64)], |row| {
+            Ok((rows::mark(row, 0)?, row.get(13)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut records = Vec::with_capacity(marks.len());
+    for (mark, position) in marks {
+        let event = event_at(connection, position)?;
+        records.push(MarkRecord { mark, event });
+    }
+    Ok(records)
+}
