@@ -19,6 +19,7 @@ use seqid_core::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, Tena
 use seqid_core::mark::{Mark, Marks};
 use seqid_core::names::{Number, Tenant};
 use seqid_core::numbering::DrawRequest;
+use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
     AuditLog, Capabilities, CounterRecord, DefinitionRecord, DefinitionStore, MarkRecord, ReservationRecord,
@@ -315,6 +316,20 @@ impl AuditLog for TableStore {
                 )
             })
             .collect())
+    }
+
+    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let tables = self.lock();
+        let at = |position: u64| tables.events.get(usize::try_from(position).ok()?.checked_sub(1)?);
+        let last = tables.events.len() as u64;
+        let (found, next) = query.scan(last, |position| at(position).map(|linked| &linked.event));
+        let recorded = |position| {
+            let Linked { event, hash } = at(position)?.clone();
+            let ids = self.ids(&tables, &event);
+            Some(Recorded::new(AUTHORITY, 1, position, hash, event, ids))
+        };
+        let events = found.into_iter().filter_map(recorded).collect();
+        Ok(EventPage { events, next, last })
     }
 }
 

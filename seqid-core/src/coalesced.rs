@@ -13,6 +13,7 @@ use crate::event::Recorded;
 use crate::intake::{Intake, Sealed};
 use crate::names::{Number, Tenant};
 use crate::observer::Observer;
+use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
 use crate::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, MarkRecord, ReservationRecord,
@@ -243,5 +244,9 @@ impl<S: AuditLog> AuditLog for Coalesced<S> {
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
         self.store.events(after, limit).await
+    }
+
+    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        self.store.query(query).await
     }
 }

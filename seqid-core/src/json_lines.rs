@@ -109,6 +109,10 @@ impl Serialize for Recorded {
         map.serialize_entry("relates_to", &event.relates_to)?;
         map.serialize_entry("reason", &event.reason)?;
         map.serialize_entry("idempotency_key", &event.key.as_ref().map(|keyed| keyed.key()))?;
+        let hold = event.hold.as_deref();
+        map.serialize_entry("reservation", &hold.map(|hold| hold.id.to_string()))?;
+        map.serialize_entry("expires_at", &hold.map(|hold| hold.expires_at))?;
+        map.serialize_entry("on_expiry", &hold.map(|hold| hold.on_expiry))?;
         map.serialize_entry("definition", &event.detail.as_deref())?;
         map.serialize_entry("at", &event.at)?;
         map.serialize_entry("hash", &hex(&self.hash))?;

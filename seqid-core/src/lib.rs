@@ -23,6 +23,7 @@ pub mod numbering;
 pub mod observer;
 pub mod period;
 mod prehashed;
+pub mod query;
 pub mod refusal;
 pub mod relay;
 pub mod reservation;

@@ -16,6 +16,7 @@ use crate::event::{Event, EventKind, KeyName, Recorded};
 use crate::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
 use crate::mark::{Mark, Marks};
 use crate::names::{Number, Tenant};
+use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
 use crate::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionRecord, DefinitionStore, EventSource,
@@ -344,6 +345,19 @@ impl AuditLog for MemoryStore {
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
         Ok(self.page(after, limit))
+    }
+
+    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let tables = self.lock();
+        let index = |position: u64| usize::try_from(position).unwrap_or(usize::MAX) - 1;
+        let last = tables.events.len() as u64;
+        let event = |position| tables.events.get(index(position)).map(|linked| &linked.event);
+        let (found, next) = query.scan(last, event);
+        let events = found
+            .into_iter()
+            .map(|position| self.recorded(&tables, index(position)))
+            .collect();
+        Ok(EventPage { events, next, last })
     }
 }
 

@@ -228,6 +228,9 @@ fn hex(mut value: u64, digits: &mut [u8]) {
 pub struct Number(u64);
 
 impl Number {
+    /// The smallest number that any counter can hold.
+    pub const MIN: Number = Number(0);
+
     /// The largest number that any counter can hold.
     pub const MAX: Number = Number(i64::MAX as u64);
 

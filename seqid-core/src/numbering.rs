@@ -11,11 +11,12 @@ use crate::command::End;
 use crate::counter::Run;
 use crate::definition::{Definition, DefinitionSpec, Mode};
 use crate::error::Error;
-use crate::event::Origin;
+use crate::event::{EventKind, Origin};
 use crate::field::{FieldValues, RawValues};
 use crate::mark::NumberState;
 use crate::names::{IdempotencyKey, Label, Number, Prefix, Reason, Reference, Tenant};
 use crate::period::Period;
+use crate::query::{EventPage, EventQuery, Order};
 use crate::reservation::ReservationId;
 use crate::time::{Date, Timestamp};
 
@@ -75,6 +76,9 @@ pub trait Numbering: Send + Sync + fmt::Debug {
 
     /// The counters of a sequence in the order in which they opened.
     async fn counters(&self, tenant: Tenant, prefix: Prefix, page: Page) -> Result<Listing<Status>, Error>;
+
+    /// A page of the audit: who got which numbers when and why.
+    async fn audit(&self, request: AuditRequest) -> Result<EventPage, Error>;
 }
 
 /// The largest number of numbers that one draw may ask for.
@@ -774,6 +778,69 @@ impl Default for Page {
         Self {
             after: None,
             limit: 100,
+        }
+    }
+}
+
+/// Which events of a tenant are asked for, and which page of them. What is absent excludes no event.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AuditRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence.
+    pub prefix: Option<Prefix>,
+    /// The counter's period, such as `2026-03`. Needs the sequence.
+    pub period: Option<String>,
+    /// The counter's scope values. Need the sequence; all scope fields are named, or none.
+    pub scope: RawValues,
+    /// A rendered id, which names the counter and the number by itself.
+    pub id: Option<String>,
+    /// The first and the last of the numbers.
+    pub numbers: Option<(Number, Number)>,
+    /// The person or account that asked.
+    pub actor: Option<Label>,
+    /// The program that asked.
+    pub client: Option<Label>,
+    /// The request's name.
+    pub request: Option<Label>,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// What happened.
+    pub kinds: Vec<EventKind>,
+    /// The earliest instant.
+    pub from: Option<Timestamp>,
+    /// The instant behind the latest.
+    pub to: Option<Timestamp>,
+    /// The [`next`](EventPage::next) of the page before.
+    pub after: Option<u64>,
+    /// Which events come first.
+    pub order: Order,
+    /// The most events of the page: 1 to [`EventQuery::LARGEST`].
+    pub limit: usize,
+}
+
+impl AuditRequest {
+    /// The newest 100 events of a tenant.
+    #[must_use]
+    pub fn new(tenant: Tenant) -> Self {
+        Self {
+            prefix: None,
+            period: None,
+            scope: RawValues::new(),
+            id: None,
+            numbers: None,
+            actor: None,
+            client: None,
+            request: None,
+            reference: None,
+            kinds: Vec::new(),
+            from: None,
+            to: None,
+            after: None,
+            order: Order::default(),
+            limit: EventQuery::new(tenant.clone()).limit,
+            tenant,
         }
     }
 }

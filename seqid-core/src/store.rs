@@ -12,6 +12,7 @@ use crate::event::{Event, EventKind, Recorded};
 use crate::ledger::Refusal;
 use crate::mark::Mark;
 use crate::names::{Label, Number, Tenant};
+use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
 use crate::time::Timestamp;
 
@@ -86,6 +87,12 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
 
     /// The events behind position `after`, in the order of their positions, at most `limit`.
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError>;
+
+    /// A page of the events that [match](EventQuery::matches) a query.
+    ///
+    /// Going on at [`next`](EventPage::next) meets each event once that was there at the first page, whatever is
+    /// recorded meanwhile. One page is bounded work: at most [`EventQuery::WORK`] events are looked at.
+    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
 }
 
 /// A durable store: counters, definitions and audit in one.
@@ -366,6 +373,9 @@ macro_rules! forward {
             }
             async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
                 (**self).events(after, limit).await
+            }
+            async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+                (**self).query(query).await
             }
         }
 

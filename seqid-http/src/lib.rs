@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod audit;
 mod counters;
 mod docs;
 mod draws;
+mod export;
 mod health;
 mod ids;
 mod openapi;
@@ -36,6 +38,7 @@ pub fn router(service: Service) -> Router {
         .merge(voids::routes())
         .merge(counters::routes())
         .merge(ids::routes())
+        .merge(audit::routes())
         .merge(sequences::routes())
         .merge(health::routes())
         .merge(docs::routes())

@@ -8,6 +8,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
+use crate::audit::EventDocument;
 use crate::problem::{self, MEDIA_TYPE, MemberError, ProblemDocument};
 use crate::sequences::FieldDocument;
 
@@ -27,6 +28,7 @@ pub(crate) fn json() -> String {
         (name = "counters", description = "Where counters stand, and moving them"),
         (name = "ids", description = "Ids before and after the fact"),
         (name = "sequences", description = "Definitions"),
+        (name = "audit", description = "Who got which numbers, when and why"),
         (name = "operation", description = "For those who run the service"),
     ),
     paths(
@@ -43,6 +45,7 @@ pub(crate) fn json() -> String {
         crate::counters::counters,
         crate::ids::preview,
         crate::ids::parse,
+        crate::audit::audit,
         crate::sequences::sequences,
         crate::sequences::sequence,
         crate::sequences::put_sequence,
@@ -51,7 +54,7 @@ pub(crate) fn json() -> String {
         crate::health::ready,
         crate::health::metrics,
     ),
-    components(schemas(ProblemDocument, MemberError, FieldDocument)),
+    components(schemas(ProblemDocument, MemberError, FieldDocument, EventDocument)),
     modifiers(&Common)
 )]
 struct Api;
@@ -273,6 +276,10 @@ fn problems(operation: &str) -> Vec<Code> {
         "status" => &[READ, &[SequenceNotFound, ScopeMismatch, DateOutOfWindow]],
         "counters" | "sequence" => &[READ, &[SequenceNotFound]],
         "sequences" => &[READ],
+        "audit" => &[
+            READ,
+            &[SequenceNotFound, ScopeMismatch, IdNotRecognised, AmbiguousId],
+        ],
         "preview" => &[
             BODY,
             READ,

@@ -1,6 +1,7 @@
 //! What a request says, read once into types that cannot be wrong.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
@@ -196,7 +197,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    fn take<T, E: ToString>(
+    /// The parameter of this name.
+    pub(crate) fn take<T, E: ToString>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -215,6 +217,21 @@ impl Params {
             .ok_or_else(|| Problem::invalid("?prefix", "is missing"))
     }
 
+    /// A parameter whose text is parsed as it is.
+    pub(crate) fn parsed<T: FromStr<Err: ToString>>(&mut self, name: &str) -> Result<Option<T>, Problem> {
+        self.take(name, str::parse)
+    }
+
+    /// A parameter as it was sent.
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// Whether a parameter was sent.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// `true` or `false`; absent is false.
     pub(crate) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
         Ok(self
@@ -224,15 +241,20 @@ impl Params {
 
     /// Which part of a list.
     pub(crate) fn page(&mut self) -> Result<Page, Problem> {
-        let bounds = || format!("must be 1 to {}", Page::LARGEST);
-        let limit = self.take("limit", |text| match text.parse() {
-            Ok(limit) if (1..=Page::LARGEST).contains(&limit) => Ok(limit),
-            _ => Err(bounds()),
-        })?;
+        let limit = self.limit()?;
         let after = self.0.remove("after");
         Ok(Page {
             after,
             limit: limit.unwrap_or(Page::default().limit),
+        })
+    }
+
+    /// How many items a part of a list has.
+    pub(crate) fn limit(&mut self) -> Result<Option<usize>, Problem> {
+        let bounds = || format!("must be 1 to {}", Page::LARGEST);
+        self.take("limit", |text| match text.parse() {
+            Ok(limit) if (1..=Page::LARGEST).contains(&limit) => Ok(limit),
+            _ => Err(bounds()),
         })
     }
 
@@ -247,7 +269,8 @@ impl Params {
         Ok(counter)
     }
 
-    fn scope(&mut self) -> RawValues {
+    /// The values of scope fields: `scope.<name>`.
+    pub(crate) fn scope(&mut self) -> RawValues {
         let named = |name: &str| name.strip_prefix("scope.").map(str::to_owned);
         let scope: RawValues = self
             .0

@@ -16,6 +16,7 @@ use seqid_core::time::Timestamp;
 use crate::config::SqliteConfig;
 use crate::database::{self, Identity};
 use crate::error::Fault;
+use crate::index::EventIndex;
 use crate::keys::KeyIndex;
 use crate::marks::{self, MarkRow};
 use crate::newest::{Committed, Newest, Row};
@@ -30,6 +31,7 @@ const LONGEST: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Tables {
     pub(crate) keys: KeyIndex,
+    pub(crate) events: EventIndex,
     pub(crate) identity: Identity,
     pub(crate) newest: Arc<Newest>,
     pub(crate) sweep: Sweep,
@@ -49,6 +51,7 @@ impl Tables {
         newest.begin(database::file_at(&config.path), identity.last_position);
         Ok(Self {
             keys: KeyIndex::open(connection)?,
+            events: EventIndex::open(connection)?,
             newest,
             sweep: Sweep::new(config.trail, identity.last_position),
             identity,
@@ -369,6 +372,9 @@ impl<'a> Batch<'a> {
             self.tables.identity.last_position = position;
             self.tables.identity.last_hash = linked.hash;
             self.index_key(&linked.event, position);
+            self.tables
+                .events
+                .insert(position, sequence, counter, &linked.event);
             marks::note_reservation(self.connection, &linked.event, position)?;
             if linked.event.kind != EventKind::Issued {
                 self.moved.extend(counter);
@@ -480,6 +486,7 @@ impl<'a> Batch<'a> {
         self.tables
             .keys
             .write_slice(self.connection, self.keys_added, position, oldest)?;
+        self.tables.events.write_slice(self.connection)?;
         Ok(Committed {
             position,
             trailing,

@@ -1,36 +1,32 @@
 //! The index of idempotency keys. The hot path only appends: a key stands in its event's row, and here only a hash
-//! of it, first in memory, then in sorted segments.
+//! of it, first in memory, then in sorted [segments](crate::segments).
 //!
-//! The newest keys are in a map, the tail. A full tail is sorted and written out some parts per commit, so that it
-//! lands at the end of its table; until it is whole the map is still asked. Each segment has a Bloom filter and the
-//! first hash of each part in memory, so that a look reads one row. A hit is confirmed by the event's own key. A crash
-//! loses no key: what no whole segment covers is read from the events again at the next start.
+//! The newest keys are in a map, the tail. A full tail is sealed; until its segment is whole the map is still asked.
+//! Each segment has a Bloom filter. A hit is confirmed by the event's own key.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 use seqid_core::event::KeyName;
 
-use crate::rows::{self, signed};
+use crate::rows;
+use crate::segments::{self, Names, Pair, Sealing, Segment, part_id};
 
 /// How many keys a segment has. A start reads at most twice as many from the events.
 const SEGMENT: usize = 131_072;
 /// A tail that stretches over so many events is sealed even if it has few keys or none, so that a start stays short.
 const LONGEST_TAIL: u64 = 1_000_000;
-/// How many keys a part has: its row fills a page.
-const PART: usize = 250;
-/// A segment's parts are numbered below this.
-const PARTS: i64 = 65_536;
-/// How many keys of a segment a commit writes for each key that it adds. It writes one part at least.
-const WRITTEN_PER_KEY: usize = 2;
 /// How many parts of an outlived segment a commit removes.
 const REMOVED_PARTS: i64 = 2;
+
+const NAMES: Names = segments::names!("segment", "segment_part");
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct KeyIndex {
     tail: Tail,
-    sealing: Option<Sealing>,
+    sealing: Option<(Tail, Sealing)>,
     /// The oldest first.
     segments: Vec<Segment>,
     outlived: Vec<i64>,
@@ -45,38 +41,7 @@ struct Tail {
     further: Vec<(u64, u64)>,
     /// The events up to here are covered by segments.
     after: u64,
-    last_position: u64,
     last_at: i64,
-}
-
-#[derive(Debug)]
-struct Sealing {
-    id: i64,
-    tail: Tail,
-    sorted: Vec<(u64, u64)>,
-    /// The first hash of each part that is written.
-    firsts: Vec<u64>,
-}
-
-#[derive(Debug)]
-struct Segment {
-    id: i64,
-    last_at: i64,
-    filter: Filter,
-    firsts: Vec<u64>,
-}
-
-impl Segment {
-    /// The parts that may have a hash.
-    fn parts(&self, hash: u64) -> impl Iterator<Item = i64> {
-        // The part before the first that begins with it may end with it.
-        let first = self
-            .firsts
-            .partition_point(|first| *first < hash)
-            .saturating_sub(1);
-        let end = self.firsts.partition_point(|first| *first <= hash);
-        (first..end).map(|part| part_id(self.id, part))
-    }
 }
 
 impl Tail {
@@ -84,7 +49,6 @@ impl Tail {
         if let Some(older) = self.positions.insert(hash, position) {
             self.further.push((hash, older));
         }
-        self.last_position = position;
         self.last_at = self.last_at.max(at);
     }
 
@@ -108,23 +72,10 @@ impl Tail {
 impl KeyIndex {
     /// Reads the index of a database whose last event is at `last_position`.
     pub(crate) fn open(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut segments = Vec::new();
-        let mut sealed_up_to = 0;
-        let mut statement = connection
-            .prepare("SELECT id, last_at, filter, firsts, last_position FROM segment ORDER BY id")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            segments.push(Segment {
-                id: row.get(0)?,
-                last_at: row.get(1)?,
-                filter: Filter(row.get(2)?),
-                firsts: integers(row.get_ref(3)?.as_blob()?).collect(),
-            });
-            sealed_up_to = row.get::<_, i64>(4)?;
-        }
-        let whole = segments.last().map_or(0, |segment| segment.id);
-        // Parts of a segment that a crash left unfinished; its keys are in the tail again.
-        connection.execute("DELETE FROM segment_part WHERE id >= ?1", [part_id(whole + 1, 0)])?;
+        let segments = Segment::load_all(connection, &NAMES)?;
+        let (whole, sealed_up_to) = segments
+            .last()
+            .map_or((0, 0), |segment| (segment.id, segment.last_position));
         let mut index = Self {
             tail: Tail::default(),
             sealing: None,
@@ -132,8 +83,8 @@ impl KeyIndex {
             outlived: Vec::new(),
             next_segment: whole + 1,
         };
-        index.tail.after = u64::try_from(sealed_up_to).unwrap_or_default();
-        index.read_tail(connection, sealed_up_to)?;
+        index.tail.after = sealed_up_to;
+        index.read_tail(connection, rows::signed(sealed_up_to))?;
         Ok(index)
     }
 
@@ -156,14 +107,12 @@ impl KeyIndex {
         let hash = name.hash();
         let mut found = Vec::new();
         self.tail.find(hash, &mut found);
-        if let Some(sealing) = &self.sealing {
-            sealing.tail.find(hash, &mut found);
+        if let Some((tail, _)) = &self.sealing {
+            tail.find(hash, &mut found);
         }
         for segment in self.segments.iter().rev() {
-            if segment.filter.may_contain(hash) {
-                for part in segment.parts(hash) {
-                    find_in_part(connection, part, hash, &mut found)?;
-                }
+            if filter::may_contain(&segment.filter, hash) {
+                segment.find(connection, &NAMES, hash, &mut found)?;
             }
         }
         Ok(found)
@@ -186,7 +135,7 @@ impl KeyIndex {
         if self.sealing.is_none() && self.tail.is_full(position) {
             self.begin_sealing(position);
         }
-        self.write_parts(connection, (added * WRITTEN_PER_KEY).div_ceil(PART).max(1))?;
+        self.write_parts(connection, added)?;
         self.remove_outlived(connection, oldest)
     }
 
@@ -195,71 +144,30 @@ impl KeyIndex {
             after: position,
             ..Tail::default()
         };
-        let mut tail = std::mem::replace(&mut self.tail, empty);
-        tail.last_position = position;
-        let mut sorted: Vec<(u64, u64)> = tail
+        let tail = std::mem::replace(&mut self.tail, empty);
+        let mut sorted: Vec<Pair> = tail
             .positions
             .iter()
             .map(|(hash, at)| (*hash, *at))
             .chain(tail.further.iter().copied())
             .collect();
         sorted.sort_unstable();
-        self.sealing = Some(Sealing {
-            id: self.next_segment,
-            tail,
-            sorted,
-            firsts: Vec::new(),
-        });
+        let sealing = Sealing::new(self.next_segment, position, Arc::new(sorted));
+        self.sealing = Some((tail, sealing));
         self.next_segment += 1;
     }
 
-    fn write_parts(&mut self, connection: &Connection, parts: usize) -> rusqlite::Result<()> {
-        let Some(sealing) = &mut self.sealing else {
+    fn write_parts(&mut self, connection: &Connection, added: usize) -> rusqlite::Result<()> {
+        let Some((_, sealing)) = &mut self.sealing else {
             return Ok(());
         };
-        let mut insert = connection.prepare_cached("INSERT INTO segment_part (id, keys) VALUES (?1, ?2)")?;
-        for _ in 0..parts {
-            let place = sealing.firsts.len();
-            let rest = &sealing.sorted[sealing.sorted.len().min(place * PART)..];
-            let keys = &rest[..rest.len().min(PART)];
-            let Some((first, _)) = keys.first() else { break };
-            let bytes: Vec<u8> = keys
-                .iter()
-                .flat_map(|(hash, at)| [*hash, *at])
-                .flat_map(u64::to_be_bytes)
-                .collect();
-            insert.execute(params![part_id(sealing.id, place), bytes])?;
-            sealing.firsts.push(*first);
+        if sealing.write_parts(connection, &NAMES, added)?
+            && let Some((tail, sealing)) = self.sealing.take()
+        {
+            let filter = filter::of(sealing.sorted.iter().map(|(hash, _)| *hash), sealing.sorted.len());
+            let segment = sealing.finish(connection, &NAMES, tail.last_at, filter)?;
+            self.segments.push(segment);
         }
-        if sealing.firsts.len() * PART < sealing.sorted.len() {
-            return Ok(());
-        }
-        self.finish_sealing(connection)
-    }
-
-    fn finish_sealing(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let Some(sealing) = self.sealing.take() else {
-            return Ok(());
-        };
-        let Sealing {
-            id,
-            tail,
-            sorted,
-            firsts,
-        } = sealing;
-        let filter = Filter::of(sorted.iter().map(|(hash, _)| *hash), sorted.len());
-        let bytes: Vec<u8> = firsts.iter().copied().flat_map(u64::to_be_bytes).collect();
-        connection
-            .prepare_cached(
-                "INSERT INTO segment (id, last_position, last_at, filter, firsts) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![id, signed(tail.last_position), tail.last_at, filter.0, bytes])?;
-        self.segments.push(Segment {
-            id,
-            last_at: tail.last_at,
-            filter,
-            firsts,
-        });
         Ok(())
     }
 
@@ -289,61 +197,39 @@ impl KeyIndex {
     /// How many keys are in memory.
     #[cfg(test)]
     fn in_memory(&self) -> usize {
-        self.tail.positions.len() + self.sealing.as_ref().map_or(0, |sealing| sealing.sorted.len())
+        self.tail.positions.len()
+            + self
+                .sealing
+                .as_ref()
+                .map_or(0, |(_, sealing)| sealing.sorted.len())
     }
-}
-
-fn part_id(segment: i64, place: usize) -> i64 {
-    // A segment has as many parts as `SEGMENT` and one batch fill, which are far fewer than `PARTS`.
-    segment * PARTS + i64::try_from(place).unwrap_or(PARTS - 1)
-}
-
-/// Appends the positions that a part has for a hash.
-fn find_in_part(connection: &Connection, id: i64, hash: u64, found: &mut Vec<u64>) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("SELECT keys FROM segment_part WHERE id = ?1")?
-        .query_row([id], |row| {
-            let integers: Vec<u64> = integers(row.get_ref(0)?.as_blob()?).collect();
-            let keys = integers.as_chunks::<2>().0;
-            let first = keys.partition_point(|[other, _]| *other < hash);
-            let equal = keys[first..].iter().take_while(|[other, _]| *other == hash);
-            found.extend(equal.map(|[_, position]| *position));
-            Ok(())
-        })
-}
-
-fn integers(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.as_chunks().0.iter().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
 /// A Bloom filter of sixteen bits a key and seven probes: one in a thousand of other keys passes. Bloom, "Space/time
 /// trade-offs in hash coding with allowable errors", 1970; two hashes as by Kirsch and Mitzenmacher, 2006.
-#[derive(Debug)]
-struct Filter(Vec<u8>);
-
-impl Filter {
+mod filter {
     const BITS_PER_KEY: usize = 16;
     const PROBES: u64 = 7;
 
-    fn of(hashes: impl Iterator<Item = u64>, count: usize) -> Self {
-        let mut bytes = vec![0; (count * Self::BITS_PER_KEY).div_ceil(8).max(8)];
+    pub(super) fn of(hashes: impl Iterator<Item = u64>, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; (count * BITS_PER_KEY).div_ceil(8).max(8)];
         let bits = bytes.len() as u64 * 8;
         for hash in hashes {
-            for bit in Self::bits(hash, bits) {
+            for bit in places(hash, bits) {
                 bytes[bit / 8] |= 1 << (bit % 8);
             }
         }
-        Self(bytes)
+        bytes
     }
 
-    fn may_contain(&self, hash: u64) -> bool {
-        let bits = self.0.len() as u64 * 8;
-        bits > 0 && Self::bits(hash, bits).all(|bit| self.0[bit / 8] & (1 << (bit % 8)) != 0)
+    pub(super) fn may_contain(filter: &[u8], hash: u64) -> bool {
+        let bits = filter.len() as u64 * 8;
+        bits > 0 && places(hash, bits).all(|bit| filter[bit / 8] & (1 << (bit % 8)) != 0)
     }
 
-    fn bits(hash: u64, bits: u64) -> impl Iterator<Item = usize> {
+    fn places(hash: u64, bits: u64) -> impl Iterator<Item = usize> {
         let stride = (hash >> 32) | 1;
-        (0..Self::PROBES).map(move |probe| {
+        (0..PROBES).map(move |probe| {
             usize::try_from(hash.wrapping_add(probe.wrapping_mul(stride)) % bits).unwrap_or_default()
         })
     }
@@ -352,6 +238,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segments::PART;
 
     fn database() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
@@ -449,9 +336,10 @@ mod tests {
         for n in 0..full {
             index.insert(name(if equal.contains(&n) { 7 } else { hash(n) }), n, 0);
         }
+        let mut n = full - 1;
         while index.segments.is_empty() {
             // The map holds each hash once, so the tail is not yet full.
-            let n = index.tail.last_position + 1;
+            n += 1;
             index.insert(name(hash(n)), n, 0);
             index.write_slice(&connection, SEGMENT, n, i64::MIN).unwrap();
         }
@@ -492,9 +380,11 @@ mod tests {
 
     #[test]
     fn a_filter_passes_its_own_keys_and_few_others() {
-        let filter = Filter::of((0..10_000).map(hash), 10_000);
-        assert!((0..10_000).all(|n| filter.may_contain(hash(n))));
-        let passed = (10_000..110_000).filter(|n| filter.may_contain(hash(*n))).count();
+        let filter = filter::of((0..10_000).map(hash), 10_000);
+        assert!((0..10_000).all(|n| filter::may_contain(&filter, hash(n))));
+        let passed = (10_000..110_000)
+            .filter(|n| filter::may_contain(&filter, hash(*n)))
+            .count();
         assert!(passed < 200, "{passed} of 100000 passed");
     }
 }

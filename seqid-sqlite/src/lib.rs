@@ -1,17 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+mod audit;
 mod backup;
 mod batch;
 mod catch_up;
 mod config;
 mod database;
 mod error;
+mod index;
 mod keys;
 mod marks;
 mod newest;
 mod read;
 mod recover;
 mod rows;
+mod runs;
+mod segments;
 mod sidecar;
 mod store;
 mod sweep;

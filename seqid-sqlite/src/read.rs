@@ -127,7 +127,7 @@ pub(crate) fn counter(
 }
 
 /// A sequence's row, by its exact name.
-fn sequence_row(connection: &Connection, key: &SequenceKey) -> Result<Option<i64>, Fault> {
+pub(crate) fn sequence_row(connection: &Connection, key: &SequenceKey) -> Result<Option<i64>, Fault> {
     let id = connection
         .prepare_cached("SELECT id FROM sequence WHERE tenant = ?1 AND prefix_folded = ?2 AND prefix = ?3")?
         .query_row(
@@ -227,15 +227,25 @@ pub(crate) fn events(
     after: u64,
     limit: usize,
 ) -> Result<Vec<Recorded>, Fault> {
+    let mut statement = connection.prepare_cached(rows::LIST_EVENTS)?;
+    let found = statement.query_map(params![signed(after), signed(limit as u64)], rows::event)?;
+    let rows = found.collect::<Result<_, _>>()?;
+    recorded(connection, authority, definitions, rows)
+}
+
+/// Events with what the store knows of them, their ids rendered.
+pub(crate) fn recorded(
+    connection: &Connection,
+    authority: Authority,
+    definitions: &CompiledDefinitions,
+    rows: Vec<(u64, Linked)>,
+) -> Result<Vec<Recorded>, Fault> {
     let incarnations: Vec<(u32, i64)> = connection
         .prepare_cached("SELECT ordinal, first_position FROM incarnation ORDER BY ordinal DESC")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let mut statement = connection.prepare_cached(rows::LIST_EVENTS)?;
-    let found = statement.query_map(params![signed(after), signed(limit as u64)], rows::event)?;
-    let mut events = Vec::new();
-    for row in found {
-        let (position, Linked { event, hash }) = row?;
+    let mut events = Vec::with_capacity(rows.len());
+    for (position, Linked { event, hash }) in rows {
         let of = incarnations.iter().find(|(_, first)| *first <= signed(position));
         let incarnation = of.map_or(1, |(ordinal, _)| *ordinal);
         let definition = definitions.find(event.subject.sequence(), event.version, || {

@@ -133,6 +133,30 @@ pub(crate) const LIST_EVENTS: &str = concat!(
     " WHERE e.position > ?1 ORDER BY e.position LIMIT ?2"
 );
 
+/// The conditions of a query on events at ?1 to ?2, of which there are at most ?3. The sign before the tenant keeps
+/// SQLite from beginning with the sequences.
+macro_rules! matching {
+    ($order:literal) => {
+        concat!(
+            "SELECT ",
+            event!(),
+            " WHERE e.position BETWEEN ?1 AND ?2 AND +s.tenant = ?4 \
+             AND (?5 IS NULL OR e.sequence = ?5) AND (?6 IS NULL OR e.counter = ?6) \
+             AND (?7 IS NULL OR c.period = ?7) AND (?8 IS NULL OR c.scope = ?8) \
+             AND (?9 IS NULL OR (e.first <= ?10 AND e.first + e.step * (e.count - 1) >= ?9)) \
+             AND (?11 IS NULL OR e.actor = ?11) AND (?12 IS NULL OR e.client = ?12) \
+             AND (?13 IS NULL OR e.request = ?13) AND (?14 IS NULL OR e.reference = ?14) \
+             AND (?15 IS NULL OR (?15 >> e.kind) & 1) AND (?16 IS NULL OR e.at >= ?16) AND (?17 IS NULL OR e.at < ?17) \
+             ORDER BY e.position ",
+            $order,
+            " LIMIT ?3"
+        )
+    };
+}
+
+pub(crate) const MATCHING_OLDEST_FIRST: &str = matching!("ASC");
+pub(crate) const MATCHING_NEWEST_FIRST: &str = matching!("DESC");
+
 /// A counter's name, from scope, period, kind, first and last day at `at`.
 pub(crate) fn counter_key(row: &Row<'_>, at: usize, sequence: SequenceKey) -> Result<CounterKey> {
     let scope: FieldValues = column(row, at, text)?;

@@ -13,12 +13,14 @@ use seqid_core::event::Recorded;
 use seqid_core::intake::Intake;
 use seqid_core::names::{Number, Tenant};
 use seqid_core::observer::Observer;
+use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
     ReservationRecord, SequenceRecord, StoreError,
 };
 
+use crate::audit;
 use crate::batch;
 use crate::config::SqliteConfig;
 use crate::database;
@@ -70,7 +72,8 @@ impl SqliteStore {
             source,
         };
         let readers = Readers::start(&config.path).map_err(folder)?;
-        let shared = Arc::new(Shared::new(u64::try_from(acknowledged).unwrap_or_default()));
+        let acknowledged = u64::try_from(acknowledged).unwrap_or_default();
+        let shared = Arc::new(Shared::new(acknowledged, engine.tables.events.reader()));
         let authority = engine.tables.identity.authority;
         // The thread is woken by its handle, which is there only once it runs.
         let handle: Arc<std::sync::OnceLock<std::thread::Thread>> = Arc::default();
@@ -240,6 +243,22 @@ impl AuditLog for SqliteStore {
         let (authority, definitions) = (self.authority, Arc::clone(&self.definitions));
         self.readers
             .read(move |connection| read::events(connection, authority, &definitions, after, limit))
+            .await
+    }
+
+    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        let (authority, definitions) = (self.authority, Arc::clone(&self.definitions));
+        let (query, shared) = (query.clone(), Arc::clone(&self.shared));
+        self.readers
+            .read(move |connection| {
+                let (page, last) = audit::page(connection, &shared.index(), &query)?;
+                let events = read::recorded(connection, authority, &definitions, page.rows)?;
+                Ok(EventPage {
+                    events,
+                    next: page.next,
+                    last,
+                })
+            })
             .await
     }
 }

@@ -24,6 +24,7 @@ use crate::catch_up::catch_up;
 use crate::config::{SqliteConfig, beside};
 use crate::database::{self, FileId, Identity, Lock};
 use crate::error::{Fault, OpenError, Rescued, Restored};
+use crate::index::IndexReader;
 use crate::newest::Newest;
 use crate::rows::signed;
 use crate::sidecar::sync_folder_of;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) committed: Notify,
     /// Acknowledgements that wait to be written; `None` once nobody will write them.
     acknowledgements: Mutex<Option<Vec<Acknowledgement>>>,
+    /// Another one after the file was opened anew.
+    index: Mutex<IndexReader>,
     closed: AtomicBool,
     /// Told when the writer has ended.
     pub(crate) ended: Notify,
@@ -62,8 +65,9 @@ struct Acknowledgement {
 }
 
 impl Shared {
-    pub(crate) fn new(acknowledged: u64) -> Self {
+    pub(crate) fn new(acknowledged: u64, index: IndexReader) -> Self {
         Self {
+            index: Mutex::new(index),
             acknowledged: AtomicU64::new(acknowledged),
             committed: Notify::new(),
             acknowledgements: Mutex::new(Some(Vec::new())),
@@ -96,6 +100,15 @@ impl Shared {
         self.acknowledgements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index of the events that are committed.
+    pub(crate) fn index(&self) -> IndexReader {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_index(&self, index: IndexReader) {
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = index;
     }
 
     pub(crate) fn close(&self) {
@@ -367,13 +380,19 @@ impl Writer {
     ) -> Result<Vec<Result<Reply, Refusal>>, Failure> {
         let mut engine = match self.engine.take() {
             Some(engine) => engine,
-            None => Engine::open(&self.config, &*self.clock, &self.newest, Some(&self.known))
-                .map_err(Failure::Closed)?,
+            None => self.reopen().map_err(Failure::Closed)?,
         };
         let replies = self.attempt(&mut engine, acknowledgements, fill)?;
         self.known.clone_from(&engine.tables.identity);
+        engine.tables.events.show(self.known.last_position);
         self.engine = Some(engine);
         Ok(replies)
+    }
+
+    fn reopen(&self) -> Result<Engine, OpenError> {
+        let engine = Engine::open(&self.config, &*self.clock, &self.newest, Some(&self.known))?;
+        self.shared.set_index(engine.tables.events.reader());
+        Ok(engine)
     }
 
     fn attempt(

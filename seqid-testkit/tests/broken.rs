@@ -92,6 +92,8 @@ fn replies_in_another_order_are_caught() {
 #[test]
 fn an_event_that_is_forgotten_is_caught() {
     caught_default::<ForgetsEvents>(&[
+        "queries::events_are_found_by_counter",
+        "queries::events_are_found_by_number",
         "chain::each_event_links_to_the_one_before_it",
         "concurrency::concurrent_draws_never_share_a_number",
         "concurrency::concurrent_batches_are_whole",
@@ -299,7 +301,10 @@ fn an_origin_that_is_forgotten_is_caught() {
 
 #[test]
 fn pages_that_overlap_are_caught() {
-    caught_default::<RepeatsPages>(&["events::events_are_read_in_pages"]);
+    caught_default::<RepeatsPages>(&[
+        "events::events_are_read_in_pages",
+        "queries::pages_in_either_order_lose_and_repeat_nothing",
+    ]);
 }
 
 #[test]

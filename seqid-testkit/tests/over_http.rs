@@ -12,22 +12,25 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use axum::{Router, response::Response};
 use http_body_util::BodyExt;
+use seqid_core::chain::Authority;
 use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::command::End;
-use seqid_core::counter::Run;
+use seqid_core::counter::{CounterKey, Run, SequenceKey};
 use seqid_core::definition::Defaults;
 use seqid_core::error::InvalidRequest;
+use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Recorded, Subject};
 use seqid_core::field::{FieldValues, ValueRefused};
 use seqid_core::ledger::Refusal;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, HoldState, Issued, Listing, Moved,
-    Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
-    Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
+    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, HoldState, Issued,
+    Listing, Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest,
+    Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
 };
 use seqid_core::period::{Calendar, MonthDay, Period, Reset};
+use seqid_core::query::{EventPage, Order};
 use seqid_core::refusal::DefinitionRefused;
-use seqid_core::reservation::ReservationId;
+use seqid_core::reservation::{Hold, ReservationId};
 use seqid_core::store::StoreError;
 use seqid_core::time::{Date, Timestamp};
 use seqid_core::{
@@ -423,6 +426,23 @@ impl Numbering for Client {
             .await?;
         Ok(listing(&document, |item| self.status_of(item)))
     }
+
+    async fn audit(&self, request: AuditRequest) -> Result<EventPage, Error> {
+        let path = format!("/api/v1/audit{}", encoded(&audited(&request)));
+        let Answer { document, .. } = self.send(Call::get(path, &request.tenant)).await?;
+        let events: Vec<Recorded> = document["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(recorded)
+            .collect();
+        let newest = events.iter().map(|recorded| recorded.position).max();
+        Ok(EventPage {
+            events,
+            next: optional(&document["next"]),
+            last: newest.unwrap_or(0),
+        })
+    }
 }
 
 /// What documents say.
@@ -571,6 +591,118 @@ fn paged(page: Page) -> Vec<(String, String)> {
         .into_iter()
         .chain([("limit".to_owned(), page.limit.to_string())])
         .collect()
+}
+
+fn audited(request: &AuditRequest) -> Vec<(String, String)> {
+    let kinds: Vec<&str> = request.kinds.iter().map(|kind| kind.as_str()).collect();
+    let order = match request.order {
+        Order::NewestFirst => "desc",
+        Order::OldestFirst => "asc",
+    };
+    let number = |number: Number| Some(number.to_string());
+    let named = [
+        ("prefix", request.prefix.as_ref().map(ToString::to_string)),
+        ("period", request.period.clone()),
+        ("id", request.id.clone()),
+        (
+            "from_number",
+            request.numbers.and_then(|(first, _)| number(first)),
+        ),
+        ("to_number", request.numbers.and_then(|(_, last)| number(last))),
+        ("actor", request.actor.as_ref().map(ToString::to_string)),
+        ("client", request.client.as_ref().map(ToString::to_string)),
+        ("request_id", request.request.as_ref().map(ToString::to_string)),
+        ("reference", request.reference.as_ref().map(ToString::to_string)),
+        ("kind", (!kinds.is_empty()).then(|| kinds.join(","))),
+        ("from", request.from.map(|from| from.to_string())),
+        ("to", request.to.map(|to| to.to_string())),
+        ("after", request.after.map(|after| after.to_string())),
+        ("limit", Some(request.limit.to_string())),
+        ("order", Some(order.into())),
+    ];
+    let scope = request
+        .scope
+        .iter()
+        .map(|(name, value)| (format!("scope.{name}"), value.clone()));
+    let named = named
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    named.chain(scope).collect()
+}
+
+/// An event as far as its document tells it: it has no digest of the request.
+fn recorded(document: &Value) -> Recorded {
+    let sequence = SequenceKey::new(parsed(&document["tenant"]), parsed(&document["prefix"]));
+    let subject = match document["period"].as_str() {
+        Some(period) => {
+            let calendar = |reset| Calendar::new(reset, MonthDay::default());
+            let mut named = Reset::ALL
+                .into_iter()
+                .filter_map(|reset| calendar(reset).parse_period(period));
+            let period = named.next_back().unwrap();
+            Subject::Counter(CounterKey::new(sequence.clone(), scope(document), period))
+        }
+        None => Subject::Sequence(sequence.clone()),
+    };
+    let run = (!document["first"].is_null()).then(|| Run {
+        first: number(&document["first"]),
+        step: figure(&document["step"]),
+        count: figure(&document["count"]),
+    });
+    let kind = EventKind::ALL
+        .into_iter()
+        .find(|kind| document["kind"] == kind.as_str());
+    let key: Option<IdempotencyKey> = optional(&document["idempotency_key"]);
+    let event = Event {
+        kind: kind.unwrap(),
+        subject,
+        n: figure(&document["n"]),
+        generation: small(&document["generation"]),
+        epoch: small(&document["epoch"]),
+        run,
+        version: small(&document["definition_version"]),
+        mode: mode(document),
+        date: optional(&document["date"]),
+        fields: FieldValues::new(values(&document["fields"])),
+        origin: Arc::new(Origin {
+            actor: optional(&document["actor"]),
+            client: optional(&document["client"]),
+            request: optional(&document["request_id"]),
+        }),
+        reference: optional(&document["reference"]),
+        relates_to: optional(&document["relates_to"]),
+        reason: optional(&document["reason"]),
+        key: key.map(|key| Keyed::new(&sequence, key, Fingerprint([0; 16]))),
+        hold: hold(document).map(Box::new),
+        detail: document["definition"].as_str().map(Into::into),
+        at: parsed(&document["at"]),
+    };
+    let ids = document["first_id"]
+        .as_str()
+        .map(|first| (first.to_owned(), text(&document["last_id"])));
+    let (authority, hash) = (hex(&document["authority"]), hex(&document["hash"]));
+    Recorded::new(
+        Authority(authority),
+        1,
+        figure(&document["position"]),
+        hash,
+        event,
+        ids,
+    )
+}
+
+fn hold(document: &Value) -> Option<Hold> {
+    let id = optional(&document["reservation"])?;
+    Some(Hold {
+        id,
+        expires_at: parsed(&document["expires_at"]),
+        on_expiry: serde_json::from_value(document["on_expiry"].clone()).unwrap(),
+    })
+}
+
+fn hex<const BYTES: usize>(value: &Value) -> [u8; BYTES] {
+    let digits = text(value);
+    std::array::from_fn(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap())
 }
 
 fn encoded(query: &[(String, String)]) -> String {

@@ -1,5 +1,6 @@
 //! The numbering engine: definitions, periods, templates and idempotency over a durable store.
 
+mod audit;
 mod definitions;
 mod draw;
 mod fingerprint;
@@ -21,11 +22,12 @@ use crate::error::Error;
 use crate::event::Origin;
 use crate::names::{Label, Prefix, Tenant};
 use crate::numbering::{
-    CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing, Moved, Numbering,
-    Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
-    Status, SyncRequest, VoidRequest, VoidedNumbers,
+    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing,
+    Moved, Numbering, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest,
+    Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidedNumbers,
 };
 use crate::observer::{Observer, Unobserved};
+use crate::query::EventPage;
 use crate::reservation::ReservationId;
 use crate::store::{Ledger, StoreError};
 use crate::time::{Date, Zone};
@@ -263,5 +265,9 @@ impl Numbering for Issuer {
 
     async fn counters(&self, tenant: Tenant, prefix: Prefix, page: Page) -> Result<Listing<Status>, Error> {
         self.observed(self.list_counters(tenant, prefix, page).await)
+    }
+
+    async fn audit(&self, request: AuditRequest) -> Result<EventPage, Error> {
+        self.observed(self.read_audit(request).await)
     }
 }

@@ -134,6 +134,7 @@ async fn an_answer_has_the_members_that_its_schema_requires() {
     let parsed = api.post("/api/v1/parse", r#"{"id":"INV-001"}"#).await.ok(200);
     let preview = api.post("/api/v1/preview", r#"{"prefix":"INV"}"#).await.ok(200);
     let problem = api.get("/nothing").await.json();
+    let audit = api.get("/api/v1/audit").await.ok(200);
     for (schema, answer) in [
         ("Draw", drawn),
         ("Batch", batch),
@@ -144,6 +145,8 @@ async fn an_answer_has_the_members_that_its_schema_requires() {
         ("ParsedId", parsed),
         ("Preview", preview),
         ("Problem", problem),
+        ("Event", audit["items"][0].clone()),
+        ("Audit", audit),
     ] {
         let mut required = required(&description, &description["components"]["schemas"][schema]);
         let mut present: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();

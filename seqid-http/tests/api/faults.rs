@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use seqid_core::numbering::{
-    CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing, Moved, Page,
-    ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
-    Status, SyncRequest, VoidRequest, VoidedNumbers,
+    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing,
+    Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence,
+    SettleRequest, Status, SyncRequest, VoidRequest, VoidedNumbers,
 };
+use seqid_core::query::EventPage;
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::StoreError;
 use seqid_core::{Error, Numbering, Prefix, Tenant};
@@ -86,6 +87,9 @@ impl Numbering for Faulty {
         self.fail().await
     }
     async fn counters(&self, _: Tenant, _: Prefix, _: Page) -> Result<Listing<Status>, Error> {
+        self.fail().await
+    }
+    async fn audit(&self, _: AuditRequest) -> Result<EventPage, Error> {
         self.fail().await
     }
 }

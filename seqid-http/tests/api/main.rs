@@ -1,6 +1,7 @@
 //! The API as its callers see it, over an issuer with a memory store.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod audit;
 mod counters;
 mod docs;
 mod draws;

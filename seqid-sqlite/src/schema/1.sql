@@ -142,22 +142,64 @@ CREATE TABLE reservation (
     ended INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The index of idempotency keys: see `keys.rs`. A segment is whole when its row is in `segment`; `firsts` has the
--- first hash of each of its parts.
+-- The index of idempotency keys: see `keys.rs` and `segments.rs`. A segment is whole when its row is here; `firsts` has
+-- the first key of each of its parts. Here the keys are hashes, which lead to the positions of events.
 CREATE TABLE segment (
-    id             INTEGER PRIMARY KEY,
-    last_position  INTEGER NOT NULL,
-    last_at        INTEGER NOT NULL,
-    filter         BLOB    NOT NULL,
-    firsts         BLOB    NOT NULL
+    id            INTEGER PRIMARY KEY,
+    last_position INTEGER NOT NULL,
+    last_at       INTEGER NOT NULL,
+    filter        BLOB    NOT NULL,
+    firsts        BLOB    NOT NULL
 ) STRICT;
 
--- A part's id is its segment's times 65,536, and its place. Its keys are hashes with the positions of their events,
--- in order.
+-- A part's id is its segment's times 65,536, and its place. It has pairs of a key and what that leads to, in order.
 CREATE TABLE segment_part (
-    id   INTEGER PRIMARY KEY,
-    keys BLOB    NOT NULL
+    id    INTEGER PRIMARY KEY,
+    pairs BLOB    NOT NULL
 ) STRICT;
+
+-- The index of events by counter: see `runs.rs`. The keys are rows of counters, which lead to runs of positions.
+CREATE TABLE counter_segment (
+    id            INTEGER PRIMARY KEY,
+    last_position INTEGER NOT NULL,
+    last_at       INTEGER NOT NULL,
+    filter        BLOB    NOT NULL,
+    firsts        BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE counter_segment_part (
+    id    INTEGER PRIMARY KEY,
+    pairs BLOB    NOT NULL
+) STRICT;
+
+-- The same by sequence.
+CREATE TABLE sequence_segment (
+    id            INTEGER PRIMARY KEY,
+    last_position INTEGER NOT NULL,
+    last_at       INTEGER NOT NULL,
+    filter        BLOB    NOT NULL,
+    firsts        BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE sequence_segment_part (
+    id    INTEGER PRIMARY KEY,
+    pairs BLOB    NOT NULL
+) STRICT;
+
+-- The earliest and the latest instant of each 4,096 events: block 0 has positions 1 to 4,096. Clocks may go back, so that
+-- instants do not quite rise with positions.
+CREATE TABLE event_block (
+    id       INTEGER PRIMARY KEY,
+    earliest INTEGER NOT NULL,
+    latest   INTEGER NOT NULL
+) STRICT;
+
+-- Events behind which a counter's numbers do not rise: backward resets. Between them a number is found by halving.
+CREATE TABLE turn (
+    counter  INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (counter, position)
+) STRICT, WITHOUT ROWID;
 
 -- For people with a SQL prompt.
 CREATE VIEW audit AS

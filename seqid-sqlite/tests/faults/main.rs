@@ -9,6 +9,7 @@ mod child;
 mod clock;
 mod disk;
 mod ending;
+mod index;
 mod keys;
 mod office;
 mod one_writer;

@@ -36,6 +36,7 @@ use seqid_core::clock::{ManualClock, Seed};
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
+use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
@@ -122,6 +123,11 @@ pub trait Lie: Send + Sync + fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Vec<Recorded>, StoreError> {
         truth.events(after, limit).await
+    }
+
+    /// Searches the audit.
+    async fn query(&self, truth: &MemoryStore, query: &EventQuery) -> Result<EventPage, StoreError> {
+        truth.query(query).await
     }
 
     /// Takes events for delivery.
@@ -227,6 +233,10 @@ impl<L: Lie> AuditLog for Broken<L> {
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
         self.lie.events(&self.truth, after, limit).await
+    }
+
+    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+        self.lie.query(&self.truth, query).await
     }
 }
 

@@ -25,6 +25,7 @@ mod sequence;
 // The name of a case states its rule.
 #[allow(missing_docs, reason = "the names of the cases say what they are about")]
 mod cases {
+    pub mod audits;
     pub mod batches;
     pub mod cancelling;
     pub mod chain;
@@ -44,6 +45,7 @@ mod cases {
     pub mod names;
     pub mod outbox;
     pub mod periods;
+    pub mod queries;
     pub mod replays;
     pub mod reservations;
     pub mod sequences;
@@ -363,6 +365,26 @@ suite! { $
         events_are_read_in_pages
         counters_are_listed_in_the_order_in_which_they_opened
     }
+    queries {
+        without_a_filter_every_event_of_the_tenant_is_found
+        a_tenant_finds_none_but_its_own_events
+        events_are_found_by_sequence
+        events_are_found_by_counter
+        events_are_found_by_period_or_scope_alone
+        events_are_found_by_number
+        numbers_are_found_across_resets_and_generations
+        events_are_found_by_who_asked
+        events_are_found_by_reference
+        events_are_found_by_kind
+        events_are_found_by_time
+        events_are_found_by_time_although_the_clock_went_back
+        filters_hold_together
+        pages_in_either_order_lose_and_repeat_nothing
+        pages_lose_and_repeat_nothing_while_events_are_added
+        a_page_may_begin_anywhere
+        a_page_is_bounded_work
+        a_page_tells_how_far_the_log_went
+    }
     claims {
         capabilities_do_not_change
         a_mode_is_served_if_it_is_claimed_and_refused_if_not
@@ -529,6 +551,19 @@ suite! { $
         what_is_not_an_id_is_not_recognised
         an_id_of_two_sequences_is_ambiguous
         counters_are_listed_with_their_status
+    }
+    audits {
+        the_newest_events_come_first
+        a_number_has_its_history
+        an_id_has_its_history
+        an_id_of_a_period_and_a_scope_has_its_history
+        the_whole_audit_is_read_in_pages
+        what_was_defined_is_in_the_audit
+        an_audit_of_an_undefined_sequence_is_refused
+        bounds_that_cannot_hold_are_refused
+        a_period_that_the_sequence_does_not_have_is_refused
+        scope_values_that_do_not_fit_are_refused
+        tenants_have_audits_of_their_own
     }
     moves {
         a_reset_says_what_is_issued_next

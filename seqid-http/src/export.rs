@@ -1,0 +1,290 @@
+//! Events as a stream: page by page, each read only when the one before was sent.
+
+use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http_body::{Body, Frame};
+use seqid_core::Code;
+use seqid_core::event::Recorded;
+use seqid_core::field::FieldValues;
+use seqid_core::numbering::AuditRequest;
+use seqid_core::query::EventPage;
+use serde_json::Value;
+
+use crate::problem::Problem;
+use crate::service::Shared;
+
+/// How often a follower looks for new events.
+const LOOK: Duration = Duration::from_secs(1);
+/// After so many looks for nothing an empty line is sent, so that nobody takes the connection for a dead one.
+const LOOKS: u32 = 20;
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A JSON object a line.
+    Lines,
+    /// Comma-separated values, by RFC 4180, with a header row.
+    Table,
+}
+
+impl Format {
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Lines => "application/x-ndjson",
+            Self::Table => "text/csv; charset=utf-8; header=present",
+        }
+    }
+
+    /// What a browser saves it as.
+    pub(crate) const fn file_name(self) -> Option<&'static str> {
+        match self {
+            Self::Lines => None,
+            Self::Table => Some("attachment; filename=\"audit.csv\""),
+        }
+    }
+}
+
+/// Some bytes, and where the export goes on; `None` at its end.
+type Step = Pin<Box<dyn Future<Output = Result<(Bytes, Option<Pages>), Problem>> + Send>>;
+
+/// The body of an export. Nothing is read ahead: the next page is asked for when it can be sent.
+pub(crate) struct Export {
+    /// `None` once it has ended.
+    step: Option<Step>,
+}
+
+impl Export {
+    /// Reads the first page: what is wrong with the request shows before the answer begins.
+    pub(crate) async fn begin(
+        service: Shared,
+        request: AuditRequest,
+        format: Format,
+        follow: bool,
+    ) -> Result<Self, Problem> {
+        let page = service.look_up(service.numbering.audit(request.clone())).await;
+        let page = page.map_err(Problem::in_query)?;
+        let pages = Pages {
+            service,
+            request,
+            format,
+            end: (!follow).then_some(page.last),
+            waits: false,
+        };
+        let header = match format {
+            Format::Lines => String::new(),
+            Format::Table => format!("{}\r\n", COLUMNS.join(",")),
+        };
+        let first = std::future::ready(pages.write(&page, header));
+        Ok(Self {
+            step: Some(Box::pin(first)),
+        })
+    }
+}
+
+impl Body for Export {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        while let Some(step) = &mut self.step {
+            let done = std::task::ready!(step.as_mut().poll(context));
+            self.step = None;
+            match done {
+                Ok((bytes, pages)) => {
+                    self.step = pages.map(|pages| Box::pin(pages.read()) as Step);
+                    if !bytes.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
+                }
+                // The answer has begun: that it is not whole can only be told by cutting it off.
+                Err(problem) => {
+                    let code = problem.code.as_str();
+                    tracing::error!(code, "an export was cut off");
+                    return Poll::Ready(Some(Err(std::io::Error::other(code))));
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+/// Where an export stands.
+struct Pages {
+    service: Shared,
+    /// The page that is read next.
+    request: AuditRequest,
+    format: Format,
+    /// The last event; `None` for a follower.
+    end: Option<u64>,
+    /// Whether everything that is there was read.
+    waits: bool,
+}
+
+impl Pages {
+    async fn read(self) -> Result<(Bytes, Option<Self>), Problem> {
+        let mut looks = 0;
+        loop {
+            if self.waits {
+                if (self.service.ready)().is_err_and(|not| not.code == Code::Draining) {
+                    return Ok((Bytes::new(), None));
+                }
+                if looks == LOOKS {
+                    return Ok((Bytes::from_static(b"\n"), Some(self)));
+                }
+                tokio::time::sleep(LOOK).await;
+                looks += 1;
+            }
+            let audit = self.service.numbering.audit(self.request.clone());
+            let page = self.service.look_up(audit).await?;
+            if !self.waits || !page.events.is_empty() || page.next.is_some() {
+                return self.write(&page, String::new());
+            }
+        }
+    }
+
+    fn write(mut self, page: &EventPage, mut text: String) -> Result<(Bytes, Option<Self>), Problem> {
+        let end = self.end.unwrap_or(u64::MAX);
+        for recorded in page.events.iter().take_while(|recorded| recorded.position <= end) {
+            match self.format {
+                Format::Lines => write_line(recorded, &mut text),
+                Format::Table => write_row(recorded, &mut text),
+            }
+            .map_err(|error| Problem::internal(error.to_string()))?;
+        }
+        self.waits = page.next.is_none();
+        let goes_on = match page.next {
+            Some(next) => next < end,
+            None => self.end.is_none(),
+        };
+        self.request.after = page.next.or(self.request.after.max(Some(page.last)));
+        Ok((text.into(), goes_on.then_some(self)))
+    }
+}
+
+fn write_line(recorded: &Recorded, text: &mut String) -> serde_json::Result<()> {
+    text.push_str(&serde_json::to_string(recorded)?);
+    text.push('\n');
+    Ok(())
+}
+
+/// The columns of a table: the members of an event.
+const COLUMNS: [&str; 33] = [
+    "event_id",
+    "authority",
+    "position",
+    "kind",
+    "tenant",
+    "prefix",
+    "scope",
+    "period",
+    "n",
+    "generation",
+    "epoch",
+    "first",
+    "step",
+    "count",
+    "first_id",
+    "last_id",
+    "definition_version",
+    "mode",
+    "date",
+    "fields",
+    "actor",
+    "client",
+    "request_id",
+    "reference",
+    "relates_to",
+    "reason",
+    "idempotency_key",
+    "reservation",
+    "expires_at",
+    "on_expiry",
+    "definition",
+    "at",
+    "hash",
+];
+
+fn write_row(recorded: &Recorded, text: &mut String) -> serde_json::Result<()> {
+    let event = serde_json::to_value(recorded)?;
+    for (index, column) in COLUMNS.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write_cell(&event[column], text);
+    }
+    text.push_str("\r\n");
+    Ok(())
+}
+
+/// Values of fields are one text, `branch=JKT&dept=A`. A text that a spreadsheet would take for a formula gets an
+/// apostrophe in front.
+fn write_cell(value: &Value, text: &mut String) {
+    let cell = match value {
+        Value::Null => return,
+        Value::String(text) => text.clone(),
+        Value::Object(values) => {
+            let values = values
+                .iter()
+                .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+            FieldValues::new(values).to_string()
+        }
+        number => {
+            let _infallible = write!(text, "{number}");
+            return;
+        }
+    };
+    let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        "'"
+    } else {
+        ""
+    };
+    if cell.contains([',', '"', '\r', '\n']) {
+        let _infallible = write!(text, "\"{guard}{}\"", cell.replace('"', "\"\""));
+    } else {
+        let _infallible = write!(text, "{guard}{cell}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn cell(value: &Value, expected: &str) {
+        let mut text = String::new();
+        write_cell(value, &mut text);
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be() {
+        cell(&json!(null), "");
+        cell(&json!(42), "42");
+        cell(&json!("plain"), "plain");
+        cell(&json!("a,b"), "\"a,b\"");
+        cell(&json!("say \"no\""), "\"say \"\"no\"\"\"");
+        cell(&json!("two\nlines"), "\"two\nlines\"");
+        cell(&json!({"branch": "JKT", "dept": "A"}), "branch=JKT&dept=A");
+        cell(&json!({}), "");
+    }
+
+    #[test]
+    fn no_text_is_a_formula() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"] {
+            cell(&json!(text), &format!("'{text}"));
+        }
+        cell(&json!("=A1,B1"), "\"'=A1,B1\"");
+        cell(&json!("\r=1"), "\"'\r=1\"");
+        cell(&json!("INV-1"), "INV-1");
+    }
+}
