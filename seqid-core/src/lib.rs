@@ -11,6 +11,7 @@ pub mod definition;
 pub mod error;
 pub mod event;
 pub mod field;
+pub mod gap_report;
 pub mod intake;
 mod issuer;
 pub mod json_lines;

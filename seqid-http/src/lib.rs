@@ -5,6 +5,7 @@ mod counters;
 mod docs;
 mod draws;
 mod export;
+mod gaps;
 mod health;
 mod ids;
 mod openapi;
@@ -37,6 +38,7 @@ pub fn router(service: Service) -> Router {
         .merge(reservations::routes())
         .merge(voids::routes())
         .merge(counters::routes())
+        .merge(gaps::routes())
         .merge(ids::routes())
         .merge(audit::routes())
         .merge(sequences::routes())

@@ -43,6 +43,8 @@ pub(crate) fn json() -> String {
         crate::counters::sync,
         crate::counters::status,
         crate::counters::counters,
+        crate::gaps::gaps,
+        crate::gaps::summaries,
         crate::ids::preview,
         crate::ids::parse,
         crate::audit::audit,
@@ -274,7 +276,16 @@ fn problems(operation: &str) -> Vec<Code> {
         "confirm" => &[BODY, READ, WRITE, SETTLED, &[DateChanged]],
         "void_reservation" => &[BODY, READ, WRITE, SETTLED],
         "status" => &[READ, &[SequenceNotFound, ScopeMismatch, DateOutOfWindow]],
-        "counters" | "sequence" => &[READ, &[SequenceNotFound]],
+        "gaps" => &[
+            READ,
+            &[
+                SequenceNotFound,
+                ScopeMismatch,
+                DateOutOfWindow,
+                Code::NotAcceptable,
+            ],
+        ],
+        "counters" | "gap_summaries" | "sequence" => &[READ, &[SequenceNotFound]],
         "sequences" => &[READ],
         "audit" => &[
             READ,

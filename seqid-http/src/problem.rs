@@ -236,12 +236,16 @@ impl Problem {
 
     fn log(&self, request_id: &str) {
         let code = self.code.as_str();
-        let cause = || self.cause.clone().unwrap_or_else(|| self.sentence());
         if status(self.code).is_server_error() {
-            tracing::error!(request_id, code, cause = cause(), "request failed");
+            tracing::error!(request_id, code, cause = self.cause(), "request failed");
         } else {
-            tracing::debug!(request_id, code, cause = cause(), "request refused");
+            tracing::debug!(request_id, code, cause = self.cause(), "request refused");
         }
+    }
+
+    /// What stands in the log.
+    pub(crate) fn cause(&self) -> String {
+        self.cause.clone().unwrap_or_else(|| self.sentence())
     }
 }
 

@@ -46,6 +46,11 @@ impl Caller {
         }
     }
 
+    /// The request's id, for the log.
+    pub(crate) fn request_id(&self) -> String {
+        self.request.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// What the audit keeps of the request.
     pub(crate) fn origin(&self, client: Option<Label>) -> Origin {
         Origin {

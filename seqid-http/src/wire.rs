@@ -1,6 +1,7 @@
 //! The shapes of requests and answers. Every member of an answer is always there; null says that it does not apply.
 //! In a request a null is the same as an absent member, and an unknown member is refused.
 
+mod gap;
 mod reservation;
 mod void;
 
@@ -8,6 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use gap::{
+    CounterSummariesAnswer, CounterSummary, GapAnswer, GapsAnswer, GapsHead, SummaryAnswer,
+};
 pub(crate) use reservation::{ConfirmBody, ReservationAnswer, VoidReservationBody};
 pub(crate) use void::{VoidBody, VoidedAnswer};
 

@@ -21,10 +21,11 @@ use seqid_core::error::InvalidRequest;
 use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Recorded, Subject};
 use seqid_core::field::{FieldValues, ValueRefused};
 use seqid_core::ledger::Refusal;
+use seqid_core::mark::NumberState;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, HoldState, Issued,
-    Listing, Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest,
+    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, Gap, GapPage, Held, HoldState,
+    Issued, Listing, Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest,
     Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
 };
 use seqid_core::period::{Calendar, MonthDay, Period, Reset};
@@ -105,8 +106,20 @@ async fn reservations_and_voids_are_told_whole() {
     let counter = CounterSelector::new(prefix);
     assert_eq!(
         client.status(counter.clone()).await.unwrap(),
-        issuer.status(counter).await.unwrap()
+        issuer.status(counter.clone()).await.unwrap()
     );
+    let all = client.gaps(counter.clone(), Page::default()).await.unwrap();
+    assert_eq!(all, issuer.gaps(counter.clone(), Page::default()).await.unwrap());
+    let (first, last) = all.gaps.split_at(1);
+    let mut page = Page {
+        after: None,
+        limit: 1,
+    };
+    let part = client.gaps(counter.clone(), page.clone()).await.unwrap();
+    assert_eq!(part.gaps, first);
+    page.after = part.next;
+    let part = client.gaps(counter, page).await.unwrap();
+    assert_eq!((part.gaps.as_slice(), part.next), (last, None));
 }
 
 /// A client of the API.
@@ -335,23 +348,29 @@ impl Numbering for Client {
     }
 
     async fn status(&self, counter: CounterSelector) -> Result<Status, Error> {
-        let mut query: Vec<(String, String)> = counter
-            .scope
-            .iter()
-            .map(|(name, value)| (format!("scope.{name}"), value.clone()))
-            .collect();
-        match &counter.when {
-            When::Today => {}
-            When::On(date) => query.push(("date".into(), date.to_string())),
-            When::In(period) => query.push(("period".into(), period.clone())),
-        }
-        let path = format!("/api/v1/status/{}{}", counter.prefix, encoded(&query));
+        let path = format!("/api/v1/status/{}{}", counter.prefix, encoded(&queried(&counter)));
         let Answer { document, .. } = self.send(Call::get(path, &counter.tenant)).await?;
         Ok(self.status_of(&document))
     }
 
-    async fn gaps(&self, _: CounterSelector, _: Page) -> Result<GapPage, Error> {
-        panic!("the report is a stream on the wire")
+    /// The whole report comes at once: its parts are cut here.
+    async fn gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error> {
+        let status = self.status(counter.clone()).await?;
+        let path = format!("/api/v1/gaps/{}{}", counter.prefix, encoded(&queried(&counter)));
+        let Answer { document, .. } = self.send(Call::get(path, &counter.tenant)).await?;
+        let from = page.after.map_or(0, |after| after.parse().unwrap());
+        let all = document["gaps"].as_array().unwrap();
+        let gaps: Vec<Gap> = all.iter().skip(from).take(page.limit).map(gap).collect();
+        let end = from + gaps.len();
+        Ok(GapPage {
+            start: number(&document["start"]),
+            step: figure(&document["step"]),
+            offered: figure(&document["summary"]["count"]),
+            status,
+            at: parsed(&document["made_at"]),
+            gaps,
+            next: (end < all.len()).then(|| end.to_string()),
+        })
     }
 
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error> {
@@ -570,6 +589,42 @@ fn run(document: &Value, first: &str) -> Run {
         step: figure(&document["step"]),
         count: document.get("count").map_or(1, figure),
     }
+}
+
+fn gap(document: &Value) -> Gap {
+    let state = NumberState::ALL
+        .into_iter()
+        .find(|state| document["state"] == state.as_str());
+    Gap {
+        run: run(document, "first"),
+        generation: small(&document["generation"]),
+        first_id: document["first_id"].as_str().map(str::to_owned),
+        last_id: document["last_id"].as_str().map(str::to_owned),
+        state: state.unwrap_or_else(|| panic!("{document}")),
+        reason: optional(&document["reason"]),
+        actor: optional(&document["actor"]),
+        request_id: optional(&document["request_id"]),
+        reference: optional(&document["reference"]),
+        reservation: optional(&document["reservation"]),
+        expires_at: optional(&document["expires_at"]),
+        date: optional(&document["date"]),
+        at: parsed(&document["at"]),
+    }
+}
+
+/// The parameters that name a counter.
+fn queried(counter: &CounterSelector) -> Vec<(String, String)> {
+    let mut query: Vec<(String, String)> = counter
+        .scope
+        .iter()
+        .map(|(name, value)| (format!("scope.{name}"), value.clone()))
+        .collect();
+    match &counter.when {
+        When::Today => {}
+        When::On(date) => query.push(("date".into(), date.to_string())),
+        When::In(period) => query.push(("period".into(), period.clone())),
+    }
+    query
 }
 
 /// The members that name a counter.

@@ -2,13 +2,14 @@
 
 use super::Issuer;
 use super::definitions::require_limit;
-use crate::counter::{CounterKey, Run, SequenceKey};
+use crate::counter::{CounterKey, SequenceKey};
 use crate::error::{Error, InvalidRequest};
 use crate::line::Line;
 use crate::names::Number;
 use crate::numbering::{CounterSelector, Gap, GapPage, Page};
+use crate::period::Period;
 use crate::store::MarkRecord;
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 
 impl Issuer {
     pub(super) async fn list_gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error> {
@@ -17,9 +18,9 @@ impl Issuer {
         let key = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
         let sequence = self.require(&key).await?;
         let line = self.counter_line(&sequence, &counter, sequence.head().number)?;
-        let status = self.status_of(&sequence, &line).await?;
+        let (status, start, step, next) = self.standing(&sequence, &line).await?;
         let records = self.store.marks(line.key(), after, page.limit).await?;
-        let next = (records.len() == page.limit)
+        let more = (records.len() == page.limit)
             .then(|| records.last().map(cursor))
             .flatten();
         let now = self.clock.now();
@@ -32,10 +33,13 @@ impl Issuer {
             }
         }
         Ok(GapPage {
-            start: line.definition().start(),
+            start,
+            step,
+            offered: next.saturating_sub(start.get()).div_ceil(step),
             status,
+            at: now,
             gaps,
-            next,
+            next: more,
         })
     }
 
@@ -47,14 +51,17 @@ impl Issuer {
         now: Timestamp,
     ) -> Result<Gap, Error> {
         let MarkRecord { mark, event } = record;
-        let line = match mark.date.or(event.date) {
-            Some(date) => self.line_of(sequence, &event, key.clone(), date).ok(),
-            None => None,
-        };
-        let id = |number: Number| line.as_ref().and_then(|line: &Line| line.known_id(number));
+        let held = mark.hold.is_some();
+        let line = |date: Date| self.line_of(sequence, &event, key.clone(), date).ok();
+        let mut lines = Vec::new();
+        if held {
+            lines.extend(mark.date.and_then(line));
+        } else if let Some(date) = event.date {
+            lines.extend(days_of(key.period(), date).into_iter().filter_map(line));
+        }
         Ok(Gap {
-            first_id: id(mark.run.first),
-            last_id: id(mark.run.last()),
+            first_id: known_id(&lines, mark.run.first, held),
+            last_id: known_id(&lines, mark.run.last(), held),
             state: mark.state_at(now),
             run: mark.run,
             generation: mark.generation,
@@ -64,33 +71,34 @@ impl Issuer {
             reference: event.reference,
             reservation: mark.hold.map(|hold| hold.id),
             expires_at: mark.hold.map(|hold| hold.expires_at),
-            date: mark.date,
+            // Without a hold it is the day by which the counter was named, not that of a document.
+            date: mark.date.filter(|_| held),
             at: event.at,
         })
     }
 }
 
-impl Gap {
-    /// Whether another gap says the same of the numbers that follow.
-    fn is_followed_by(&self, next: &Self) -> bool {
-        let follows = self.run.last().get().checked_add(self.run.step) == Some(next.run.first.get());
-        follows
-            && self.run.step == next.run.step
-            && self.generation == next.generation
-            && self.state == next.state
-            && self.reservation == next.reservation
-            && (&self.reason, &self.actor, &self.reference, &self.date)
-                == (&next.reason, &next.actor, &next.reference, &next.date)
+/// The id of a number, which must be the same on all lines. Unless the numbers were held, the fields and the day of
+/// their documents are not in the mark.
+fn known_id(lines: &[Line], number: Number, held: bool) -> Option<String> {
+    let (first, rest) = lines.split_first()?;
+    if !held && !first.definition().fields().is_empty() {
+        return None;
     }
+    let id = first.known_id(number)?;
+    rest.iter()
+        .all(|line| line.known_id(number).as_ref() == Some(&id))
+        .then_some(id)
+}
 
-    fn extend(&mut self, next: Self) {
-        self.run = Run {
-            count: self.run.count + next.run.count,
-            ..self.run
-        };
-        self.last_id = next.last_id;
-        self.at = next.at;
-        self.request_id = next.request_id;
+/// Days of a period that differ in all that an id can show of a day and the period does not fix.
+fn days_of(period: &Period, date: Date) -> [Date; 3] {
+    let later = |from: Date, days: i32| {
+        Date::from_days_since_epoch(from.days_since_epoch().saturating_add(days)).unwrap_or(from)
+    };
+    match (period.first(), period.last()) {
+        (Some(first), Some(last)) => [first, later(first, 40).min(last), last],
+        _ => [date, later(date, 40), later(date, 398)],
     }
 }
 

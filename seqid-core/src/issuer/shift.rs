@@ -133,10 +133,26 @@ impl Issuer {
 
     /// The status of a line's counter, whichever version it opened with.
     pub(super) async fn status_of(&self, sequence: &Arc<Loaded>, line: &Line) -> Result<Status, Error> {
+        self.standing(sequence, line).await.map(|(status, ..)| status)
+    }
+
+    /// The status of a line's counter with its start, its step and what it gives out next, which may lie behind its
+    /// end.
+    pub(super) async fn standing(
+        &self,
+        sequence: &Arc<Loaded>,
+        line: &Line,
+    ) -> Result<(Status, Number, u64, u64), Error> {
         let state = self.store.counter(line.key()).await?;
+        let standing = |sequence: &Loaded, line: &Line| {
+            let start = line.definition().start();
+            let next = state.as_ref().map_or(start.get(), |state| state.next);
+            let status = status(sequence, line, state.as_ref());
+            (status, start, line.definition().step(), next)
+        };
         let opened = state.as_ref().map_or(line.opened(), |state| state.version);
         if opened == line.opened() {
-            return Ok(status(sequence, line, state.as_ref()));
+            return Ok(standing(sequence, line));
         }
         // An older version's counter, or one that another instance opened with a version not seen yet here.
         let sequence = match sequence.version(opened) {
@@ -147,7 +163,7 @@ impl Issuer {
                 .unwrap_or_else(|| Arc::clone(sequence)),
         };
         let line = self.line_with(&sequence, line.key().clone(), line.date(), opened)?;
-        Ok(status(&sequence, &line, state.as_ref()))
+        Ok(standing(&sequence, &line))
     }
 
     /// The line of a counter that is named without a draw: its free fields are empty.

@@ -133,6 +133,8 @@ async fn an_answer_has_the_members_that_its_schema_requires() {
     let sequence = api.get("/api/v1/sequences/INV").await.ok(200);
     let parsed = api.post("/api/v1/parse", r#"{"id":"INV-001"}"#).await.ok(200);
     let preview = api.post("/api/v1/preview", r#"{"prefix":"INV"}"#).await.ok(200);
+    let gaps = api.get("/api/v1/gaps/INV").await.ok(200);
+    let summaries = api.get("/api/v1/gaps/INV/summary").await.ok(200);
     let problem = api.get("/nothing").await.json();
     let audit = api.get("/api/v1/audit").await.ok(200);
     for (schema, answer) in [
@@ -141,6 +143,11 @@ async fn an_answer_has_the_members_that_its_schema_requires() {
         ("Reservation", reservation),
         ("Voided", voided),
         ("Status", status),
+        ("Gap", gaps["gaps"][0].clone()),
+        ("GapSummary", gaps["summary"].clone()),
+        ("Gaps", gaps),
+        ("CounterGapSummary", summaries["items"][0].clone()),
+        ("GapSummaries", summaries),
         ("Sequence", sequence),
         ("ParsedId", parsed),
         ("Preview", preview),

@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use seqid_core::names::Reason;
 use seqid_core::numbering::{
     AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing,
     Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence,
-    SettleRequest, Status, SyncRequest, VoidRequest, VoidedNumbers,
+    SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers,
 };
 use seqid_core::query::EventPage;
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::StoreError;
-use seqid_core::{Error, Numbering, Prefix, Tenant};
+use seqid_core::{Error, Issuer, MemoryStore, Number, Numbering, Prefix, Tenant};
 use seqid_http::{Service, router};
+use tower::ServiceExt;
 
 use crate::Api;
 
@@ -22,6 +27,8 @@ enum Faulty {
     Hangs,
     Panics,
     Fails(Error),
+    /// Reads the first part of a gap report and no other.
+    Breaks(Arc<dyn Numbering>),
     /// Refuses draws whose deadline is not so far away.
     Expects(Duration),
 }
@@ -32,6 +39,7 @@ impl Faulty {
             Self::Hangs | Self::Expects(_) => std::future::pending().await,
             Self::Panics => panic!("a bug"),
             Self::Fails(error) => Err(error.clone()),
+            Self::Breaks(_) => Err(StoreError::Overloaded.into()),
         }
     }
 }
@@ -59,8 +67,11 @@ impl Numbering for Faulty {
     async fn void(&self, _: VoidRequest) -> Result<VoidedNumbers, Error> {
         self.fail().await
     }
-    async fn gaps(&self, _: CounterSelector, _: Page) -> Result<GapPage, Error> {
-        self.fail().await
+    async fn gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error> {
+        match self {
+            Self::Breaks(whole) if page.after.is_none() => whole.gaps(counter, page).await,
+            _ => self.fail().await,
+        }
     }
     async fn reset(&self, _: ResetRequest) -> Result<Moved, Error> {
         self.fail().await
@@ -130,10 +141,12 @@ const WRITES: [(&str, &str, &str); 9] = [
     ("PUT", "/api/v1/sequences/INV", r#"{"format":"INV-{seq}"}"#),
 ];
 
-const READS: [(&str, &str, &str); 8] = [
+const READS: [(&str, &str, &str); 10] = [
     ("GET", "/api/v1/reservations/00000000000000000000000000000001", ""),
     ("GET", "/api/v1/status/INV", ""),
     ("GET", "/api/v1/counters?prefix=INV", ""),
+    ("GET", "/api/v1/gaps/INV", ""),
+    ("GET", "/api/v1/gaps/INV/summary", ""),
     ("GET", "/api/v1/sequences", ""),
     ("GET", "/api/v1/sequences/INV", ""),
     ("PATCH", "/api/v1/sequences/INV", "{}"),
@@ -180,6 +193,40 @@ async fn a_panic_is_an_internal_fault_whose_outcome_is_unknown() {
             .await;
         assert_eq!(answer.problem(500, "internal")["outcome"], "unknown");
         assert!(!answer.text().contains("a bug"));
+    }
+}
+
+#[tokio::test]
+async fn a_report_whose_rest_cannot_be_read_is_cut_and_not_ended() {
+    let issuer = Issuer::new(Arc::new(MemoryStore::default()));
+    let prefix = Prefix::new("INV").unwrap();
+    issuer
+        .draw(DrawRequest::new(prefix.clone()).count(2_000))
+        .await
+        .unwrap();
+    for number in (2..=2_000).step_by(2) {
+        let number = Number::new(number).unwrap();
+        let target = VoidTarget::Numbers {
+            counter: CounterSelector::new(prefix.clone()),
+            first: number,
+            last: number,
+        };
+        let reason = Reason::new("x").unwrap();
+        issuer.void(VoidRequest::new(target, reason)).await.unwrap();
+    }
+    let Api(router) = faulty(Faulty::Breaks(Arc::new(issuer)));
+    for format in ["json", "csv", "html"] {
+        let request = Request::get(format!("/api/v1/gaps/INV?format={format}"));
+        let answer = router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        let mut body = answer.into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(first.len() > 10_000, "{format}");
+        assert!(body.frame().await.unwrap().is_err(), "{format}");
     }
 }
 

@@ -6,11 +6,12 @@ mod counters;
 mod docs;
 mod draws;
 mod faults;
+mod gaps;
 mod ids;
 mod operation;
+mod pages;
 mod refusals;
 mod reservations;
-mod reservations_page;
 mod sequences;
 mod voids;
 

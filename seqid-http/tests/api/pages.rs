@@ -1,4 +1,4 @@
-//! The page on reservations says what is true: its requests are sent, and its answers compared.
+//! The pages on reservations and on gaps say what is true: their requests are sent, and their answers compared.
 
 use std::time::Duration;
 
@@ -7,25 +7,21 @@ use serde_json::Value;
 
 use crate::{Answer, Api, api_with_clock};
 
-const PAGE: &str = include_str!("../../../docs/reservations.md");
-
 #[tokio::test]
-async fn every_request_of_the_page_is_answered_as_it_says() {
-    let (api, clock) = api_with_clock();
-    let mut reader = Reader::default();
-    for (language, block) in blocks() {
-        match language {
-            "sh" => reader.run(&api, &clock, block).await,
-            "json" => reader.compare(block),
-            _ => {}
-        }
-    }
+async fn every_request_of_the_page_on_reservations_is_answered_as_it_says() {
+    let reader = Reader::of(include_str!("../../../docs/reservations.md")).await;
     assert!(reader.sent > 10 && reader.compared > 8);
 }
 
-/// The fenced blocks of the page, with their language.
-fn blocks() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let fenced = PAGE.split("```").skip(1).step_by(2);
+#[tokio::test]
+async fn every_request_of_the_page_on_gaps_is_answered_as_it_says() {
+    let reader = Reader::of(include_str!("../../../docs/gaps.md")).await;
+    assert!(reader.sent > 8 && reader.compared > 1);
+}
+
+/// The fenced blocks of a page, with their language.
+fn blocks(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    let fenced = page.split("```").skip(1).step_by(2);
     fenced.filter_map(|block| block.split_once('\n'))
 }
 
@@ -39,6 +35,20 @@ struct Reader {
 }
 
 impl Reader {
+    /// Who has done all that a page says.
+    async fn of(page: &str) -> Self {
+        let (api, clock) = api_with_clock();
+        let mut reader = Self::default();
+        for (language, block) in blocks(page) {
+            match language {
+                "sh" => reader.run(&api, &clock, block).await,
+                "json" => reader.compare(block),
+                _ => {}
+            }
+        }
+        reader
+    }
+
     async fn run(&mut self, api: &Api, clock: &ManualClock, block: &str) {
         for line in block.replace("\\\n", " ").lines() {
             match line.strip_prefix("sleep ") {
@@ -63,7 +73,7 @@ impl Reader {
                 .to_owned()
         };
         let method = after("-X ").map_or("GET".to_owned(), word);
-        let path = word(after("localhost:8080").unwrap());
+        let path = word(after("localhost:8080").unwrap()).replace('\'', "");
         let body = after("-d ").map_or(String::new(), quoted);
         let headers: Vec<String> = line.split("-H ").skip(1).map(quoted).collect();
         let headers: Vec<_> = headers
@@ -71,7 +81,9 @@ impl Reader {
             .map(|header| header.split_once(": ").unwrap())
             .collect();
         let answer = api.call(&method, &path, &headers, &body).await;
-        if let Some(reservation) = answer.json()["reservation"].as_str() {
+        assert!(answer.status.as_u16() < 500, "{}", answer.text());
+        let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if let Some(reservation) = document["reservation"].as_str() {
             reservation.clone_into(&mut self.reservation);
         }
         self.last = Some(answer);
