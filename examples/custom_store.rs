@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use seqid_core::chain::Authority;
+use seqid_core::checkpoint::{ChainName, Heads, HeadsDigest};
 use seqid_core::clock::{Clock, SystemClock};
 use seqid_core::command::{Command, Reply};
 use seqid_core::compiled::CompiledDefinitions;
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::definition::DefinitionSpec;
-use seqid_core::event::{Event, EventKind, Recorded};
+use seqid_core::event::{Event, EventKind, Recorded, Subject};
 use seqid_core::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
 use seqid_core::mark::{Mark, Marks};
 use seqid_core::names::{Number, Tenant};
@@ -330,6 +331,29 @@ impl AuditLog for TableStore {
         };
         let events = found.into_iter().filter_map(recorded).collect();
         Ok(EventPage { events, next, last })
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        let tables = self.lock();
+        let counters = tables
+            .counters
+            .iter()
+            .map(|(key, state)| (Subject::Counter(key.clone()), state.chain));
+        let sequences = tables
+            .sequences
+            .iter()
+            .map(|(key, state)| (Subject::Sequence(key.clone()), state.chain));
+        let heads = counters
+            .chain(sequences)
+            .map(|(subject, chain)| (ChainName::from(&subject), chain));
+        let (chains, digest) = HeadsDigest::of(&AUTHORITY, heads.collect());
+        Ok(Heads {
+            authority: AUTHORITY,
+            incarnation: 1,
+            position: tables.events.len() as u64,
+            chains,
+            digest,
+        })
     }
 }
 

@@ -166,6 +166,9 @@ impl Encoder {
         self.optional(event.relates_to.as_ref());
         self.optional(event.reason.as_ref());
         self.optional(event.key.as_ref().map(|keyed| keyed.key()));
+        if let Some(keyed) = &event.key {
+            self.bytes(&keyed.fingerprint().0);
+        }
         self.optional(event.detail.as_ref());
         match event.hold.as_deref() {
             Some(hold) => {
@@ -327,7 +330,6 @@ mod tests {
             "SO-0",
             "because",
             "k1",
-            "{}",
         ]
         .map(text);
         let hold = [
@@ -336,7 +338,16 @@ mod tests {
             1_772_841_660_000_001i64.to_be_bytes().to_vec(),
             vec![2],
         ];
-        [name.concat(), event.concat(), texts.concat(), hold.concat()].concat()
+        let fingerprint = vec![9; 16];
+        [
+            name.concat(),
+            event.concat(),
+            texts.concat(),
+            fingerprint,
+            text("{}"),
+            hold.concat(),
+        ]
+        .concat()
     }
 
     #[test]
@@ -357,7 +368,7 @@ mod tests {
     /// Two linked events and the first one's name, computed by another program from the description alone.
     const VECTORS: [&str; 3] = [
         "f475435ec74dfb7cf135f7fbbae6b17c62f8fdf4be9e0faaf8c2d4f9b8c6aed4",
-        "0710317c8d00366e6f80277c9610db692d2dec67f436bcaa2dcaa06d6cae2396",
+        "2c52d2122fd338b4383dd533e91eec59b83234ded15d250cfc9a759b99d18755",
         "3188a56dfc37e0263f31a1d263317345",
     ];
 
@@ -382,6 +393,11 @@ mod tests {
             |event| event.relates_to = event.reference.clone(),
             |event| event.reason = None,
             |event| event.key = None,
+            |event| {
+                let key = IdempotencyKey::new("k1").unwrap();
+                let sequence = event.subject.sequence();
+                event.key = Some(Keyed::new(sequence, key, Fingerprint([8; 16])));
+            },
             |event| event.detail = None,
             |event| event.hold = None,
             |event| event.hold.as_mut().unwrap().id = ReservationId([6; 16]),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc};
 
+use crate::checkpoint::Heads;
 use crate::command::{Command, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::event::Recorded;
@@ -248,5 +249,9 @@ impl<S: AuditLog> AuditLog for Coalesced<S> {
 
     async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         self.store.query(query).await
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        self.store.heads().await
     }
 }

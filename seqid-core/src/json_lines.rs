@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use crate::event::Recorded;
+use crate::hex;
 use crate::store::{AuditSink, SinkError};
 
 /// Appends events to a file, one JSON object a line, and answers once they are on the disk.
@@ -90,6 +91,8 @@ impl Serialize for Recorded {
         map.serialize_entry("prefix", &sequence.prefix)?;
         map.serialize_entry("scope", &counter.map(crate::counter::CounterKey::scope))?;
         map.serialize_entry("period", &counter.map(|key| key.period().to_string()))?;
+        map.serialize_entry("period_start", &counter.and_then(|key| key.period().first()))?;
+        map.serialize_entry("period_end", &counter.and_then(|key| key.period().last()))?;
         map.serialize_entry("n", &event.n)?;
         map.serialize_entry("generation", &event.generation)?;
         map.serialize_entry("epoch", &event.epoch)?;
@@ -109,23 +112,18 @@ impl Serialize for Recorded {
         map.serialize_entry("relates_to", &event.relates_to)?;
         map.serialize_entry("reason", &event.reason)?;
         map.serialize_entry("idempotency_key", &event.key.as_ref().map(|keyed| keyed.key()))?;
+        let fingerprint = event
+            .key
+            .as_ref()
+            .map(|keyed| hex::encode(&keyed.fingerprint().0));
+        map.serialize_entry("fingerprint", &fingerprint)?;
         let hold = event.hold.as_deref();
         map.serialize_entry("reservation", &hold.map(|hold| hold.id.to_string()))?;
         map.serialize_entry("expires_at", &hold.map(|hold| hold.expires_at))?;
         map.serialize_entry("on_expiry", &hold.map(|hold| hold.on_expiry))?;
         map.serialize_entry("definition", &event.detail.as_deref())?;
         map.serialize_entry("at", &event.at)?;
-        map.serialize_entry("hash", &hex(&self.hash))?;
+        map.serialize_entry("hash", &hex::encode(&self.hash))?;
         map.end()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _infallible = write!(text, "{byte:02x}");
-            text
-        })
 }

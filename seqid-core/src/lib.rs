@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod charset;
+pub mod checkpoint;
 pub mod clock;
 pub mod coalesced;
 pub mod command;
@@ -10,8 +11,10 @@ pub mod counter;
 pub mod definition;
 pub mod error;
 pub mod event;
+pub mod export;
 pub mod field;
 pub mod gap_report;
+mod hex;
 pub mod intake;
 mod issuer;
 pub mod json_lines;
@@ -31,6 +34,7 @@ pub mod reservation;
 pub mod store;
 pub mod template;
 pub mod time;
+pub mod verify;
 
 pub use coalesced::Coalesced;
 pub use definition::{Definition, DefinitionSpec, Mode};

@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::chain::Authority;
+use crate::checkpoint::{ChainName, Heads, HeadsDigest};
 use crate::clock::{Clock, Seed, SystemClock};
 use crate::command::{Command, Reply};
 use crate::compiled::CompiledDefinitions;
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::DefinitionSpec;
-use crate::event::{Event, EventKind, KeyName, Recorded};
+use crate::event::{Event, EventKind, KeyName, Recorded, Subject};
 use crate::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
 use crate::mark::{Mark, Marks};
 use crate::names::{Number, Tenant};
@@ -358,6 +359,26 @@ impl AuditLog for MemoryStore {
             .map(|position| self.recorded(&tables, index(position)))
             .collect();
         Ok(EventPage { events, next, last })
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        let tables = self.lock();
+        let counters = tables
+            .counters
+            .iter()
+            .map(|(key, state)| (ChainName::from(&Subject::Counter(key.clone())), state.chain));
+        let sequences = tables.sequences.iter().map(|((tenant, _), state)| {
+            let key = SequenceKey::new(tenant.clone(), state.prefix.clone());
+            (ChainName::from(&Subject::Sequence(key)), state.chain)
+        });
+        let (chains, digest) = HeadsDigest::of(&self.authority, counters.chain(sequences).collect());
+        Ok(Heads {
+            authority: self.authority,
+            incarnation: 1,
+            position: tables.events.len() as u64,
+            chains,
+            digest,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use crate::checkpoint::Checkpoint;
 use crate::command::End;
 use crate::counter::Run;
 use crate::definition::{Definition, DefinitionSpec, Mode};
@@ -79,6 +80,10 @@ pub trait Numbering: Send + Sync + fmt::Debug {
 
     /// A page of the audit: who got which numbers when and why.
     async fn audit(&self, request: AuditRequest) -> Result<EventPage, Error>;
+
+    /// What all chains of the store are now, of every tenant, to be kept elsewhere: see
+    /// [`checkpoint`](crate::checkpoint).
+    async fn checkpoint(&self) -> Result<Checkpoint, Error>;
 }
 
 /// The largest number of numbers that one draw may ask for.

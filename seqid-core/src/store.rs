@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::checkpoint::Heads;
 use crate::command::{Command, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::{DefinitionSpec, Mode};
@@ -93,6 +94,10 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
     /// Going on at [`next`](EventPage::next) meets each event once that was there at the first page, whatever is
     /// recorded meanwhile. One page is bounded work: at most [`EventQuery::WORK`] events are looked at.
     async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
+
+    /// The heads of all chains as of one moment, though drawing goes on: what a checkpoint keeps. Takes a time in
+    /// proportion to the counters.
+    async fn heads(&self) -> Result<Heads, StoreError>;
 }
 
 /// A durable store: counters, definitions and audit in one.
@@ -376,6 +381,9 @@ macro_rules! forward {
             }
             async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
                 (**self).query(query).await
+            }
+            async fn heads(&self) -> Result<Heads, StoreError> {
+                (**self).heads().await
             }
         }
 

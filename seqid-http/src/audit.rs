@@ -230,6 +230,12 @@ pub(crate) struct EventDocument {
     /// The counter's period.
     #[schema(required, examples("2026"))]
     period: Option<String>,
+    /// The period's first day; null where the period has no end.
+    #[schema(required, format = Date)]
+    period_start: Option<String>,
+    /// The period's last day.
+    #[schema(required, format = Date)]
+    period_end: Option<String>,
     /// Its place in the chain of its counter, or of its sequence, from 1.
     n: u64,
     /// The counter's generation; 0 for a sequence.
@@ -281,6 +287,9 @@ pub(crate) struct EventDocument {
     /// The request's `Idempotency-Key`.
     #[schema(required)]
     idempotency_key: Option<String>,
+    /// A digest of the request that the key was sent with, 32 hex digits.
+    #[schema(required)]
+    fingerprint: Option<String>,
     /// The reservation that the event begins or ends, 32 hex digits.
     #[schema(required)]
     reservation: Option<String>,

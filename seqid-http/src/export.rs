@@ -176,7 +176,7 @@ fn write_line(recorded: &Recorded, text: &mut String) -> serde_json::Result<()> 
 }
 
 /// The columns of a table: the members of an event.
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 36] = [
     "event_id",
     "authority",
     "position",
@@ -185,6 +185,8 @@ const COLUMNS: [&str; 33] = [
     "prefix",
     "scope",
     "period",
+    "period_start",
+    "period_end",
     "n",
     "generation",
     "epoch",
@@ -204,6 +206,7 @@ const COLUMNS: [&str; 33] = [
     "relates_to",
     "reason",
     "idempotency_key",
+    "fingerprint",
     "reservation",
     "expires_at",
     "on_expiry",

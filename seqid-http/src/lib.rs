@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
+mod checkpoint;
 mod counters;
 mod docs;
 mod draws;
@@ -41,6 +42,7 @@ pub fn router(service: Service) -> Router {
         .merge(gaps::routes())
         .merge(ids::routes())
         .merge(audit::routes())
+        .merge(checkpoint::routes())
         .merge(sequences::routes())
         .merge(health::routes())
         .merge(docs::routes())

@@ -28,7 +28,7 @@ pub(crate) fn json() -> String {
         (name = "counters", description = "Where counters stand, and moving them"),
         (name = "ids", description = "Ids before and after the fact"),
         (name = "sequences", description = "Definitions"),
-        (name = "audit", description = "Who got which numbers, when and why"),
+        (name = "audit", description = "Who got which numbers, when and why, and proof of it"),
         (name = "operation", description = "For those who run the service"),
     ),
     paths(
@@ -48,6 +48,7 @@ pub(crate) fn json() -> String {
         crate::ids::preview,
         crate::ids::parse,
         crate::audit::audit,
+        crate::checkpoint::checkpoint,
         crate::sequences::sequences,
         crate::sequences::sequence,
         crate::sequences::put_sequence,
@@ -286,7 +287,7 @@ fn problems(operation: &str) -> Vec<Code> {
             ],
         ],
         "counters" | "gap_summaries" | "sequence" => &[READ, &[SequenceNotFound]],
-        "sequences" => &[READ],
+        "sequences" | "checkpoint" => &[READ],
         "audit" => &[
             READ,
             &[SequenceNotFound, ScopeMismatch, IdNotRecognised, AmbiguousId],

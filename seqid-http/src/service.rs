@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
+use seqid_core::checkpoint::Checkpoint;
 use seqid_core::clock::Seed;
 use seqid_core::names::Label;
 use seqid_core::{Code, Error, Numbering};
@@ -29,12 +30,14 @@ pub(crate) type Shared = Arc<Service>;
 
 type ReadyFn = dyn Fn() -> Result<(), NotReady> + Send + Sync;
 type MetricsFn = dyn Fn() -> String + Send + Sync;
+type SignFn = dyn Fn(Checkpoint) -> Checkpoint + Send + Sync;
 
 /// What the router serves: a [`Numbering`] and what its surroundings know.
 pub struct Service {
     pub(crate) numbering: Arc<dyn Numbering>,
     pub(crate) ready: Box<ReadyFn>,
     pub(crate) metrics: Box<MetricsFn>,
+    pub(crate) sign: Box<SignFn>,
     pub(crate) allow_repeats: bool,
     pub(crate) deadline: Duration,
     seed: Seed,
@@ -58,6 +61,7 @@ impl Service {
             numbering,
             ready: Box::new(|| Ok(())),
             metrics: Box::new(|| "# EOF\n".to_owned()),
+            sign: Box::new(|checkpoint| checkpoint),
             allow_repeats: false,
             deadline: DEADLINE,
             seed: Seed::from_system(),
@@ -76,6 +80,13 @@ impl Service {
     #[must_use]
     pub fn metrics(mut self, text: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.metrics = Box::new(text);
+        self
+    }
+
+    /// How checkpoints are signed; not at all otherwise.
+    #[must_use]
+    pub fn sign(mut self, sign: impl Fn(Checkpoint) -> Checkpoint + Send + Sync + 'static) -> Self {
+        self.sign = Box::new(sign);
         self
     }
 

@@ -12,9 +12,11 @@ use seqid_http::{NotReady, Service};
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 use tokio::sync::watch;
 
+use crate::checkpoints::CheckpointFile;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::relay::{self, Lag, Progress};
+use crate::signing::CheckpointKey;
 
 /// The parts of the service.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Composed {
     pub(crate) store: Arc<SqliteStore>,
     /// Where events are delivered to, and how far that has come.
     pub(crate) events: Option<(JsonLines, Arc<Progress>)>,
+    /// Where checkpoints are appended.
+    pub(crate) checkpoints: Option<CheckpointFile>,
     /// What answers requests.
     pub(crate) router: Router,
     /// What counts them.
@@ -35,6 +39,15 @@ pub(crate) struct Composed {
 /// Those of the store and the events file say what to do.
 pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> anyhow::Result<Composed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let key = config
+        .checkpoint_key
+        .as_deref()
+        .map(CheckpointKey::read)
+        .transpose()?;
+    let file = config.checkpoint_file.as_deref();
+    let checkpoints = file
+        .map(|path| CheckpointFile::open(path, config.checkpoint_every, key.clone()))
+        .transpose()?;
     let mut metrics = Metrics::new(clock.now());
     let progress = config
         .events_file
@@ -55,9 +68,14 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
         .time_zone(config.time_zone.clone())
         .build();
     let service = service(config, issuer, Arc::clone(&metrics), stop);
+    let service = match key {
+        Some(key) => service.sign(move |checkpoint| key.sign(checkpoint)),
+        None => service,
+    };
     Ok(Composed {
         store,
         events: sink.zip(progress),
+        checkpoints,
         router: seqid_http::router(service),
         metrics,
     })

@@ -74,6 +74,19 @@ pub(crate) struct Settings {
     #[arg(long, global = true, env = "SEQID_EVENTS_FILE", value_name = "PATH")]
     events_file: Option<String>,
 
+    /// File to which a checkpoint of the audit is appended as a line of JSON whenever something was recorded. To be
+    /// kept where nobody who can write the data file can write [default: none]
+    #[arg(long, global = true, env = "SEQID_CHECKPOINT_FILE", value_name = "PATH")]
+    checkpoint_file: Option<String>,
+
+    /// Seconds from one checkpoint to the next [default: 60]
+    #[arg(long, global = true, env = "SEQID_CHECKPOINT_SECONDS", value_name = "SECONDS")]
+    checkpoint_seconds: Option<String>,
+
+    /// Ed25519 private key, in PKCS#8 PEM, that checkpoints are signed with [default: none]
+    #[arg(long, global = true, env = "SEQID_CHECKPOINT_KEY", value_name = "PATH")]
+    checkpoint_key: Option<String>,
+
     /// How long requests in flight may take to finish after SIGTERM or SIGINT [default: 30]
     #[arg(long, global = true, env = "SEQID_SHUTDOWN_SECONDS", value_name = "SECONDS")]
     shutdown_seconds: Option<String>,
@@ -112,6 +125,12 @@ pub(crate) struct Config {
     pub(crate) deadline: Duration,
     /// Where events are appended.
     pub(crate) events_file: Option<PathBuf>,
+    /// Where checkpoints are appended.
+    pub(crate) checkpoint_file: Option<PathBuf>,
+    /// How often.
+    pub(crate) checkpoint_every: Duration,
+    /// The key that signs them.
+    pub(crate) checkpoint_key: Option<PathBuf>,
     /// How long requests may take to finish at a stop.
     pub(crate) shutdown: Duration,
     effective: Vec<Effective>,
@@ -175,6 +194,14 @@ impl Config {
             |text| within(text, 1, 600_000).map(Duration::from_millis),
         );
         let events_file = sources.read_optional("events_file", "a path", path);
+        let checkpoint_file = sources.read_optional("checkpoint_file", "a path", path);
+        let checkpoint_every = sources.read(
+            "checkpoint_seconds",
+            "60",
+            "a whole number from 1 to 86400",
+            |text| within(text, 1, 86_400).map(Duration::from_secs),
+        );
+        let checkpoint_key = sources.read_optional("checkpoint_key", "a path", path);
         let shutdown = sources.read(
             "shutdown_seconds",
             "30",
@@ -194,6 +221,9 @@ impl Config {
             key_retention: retention,
             deadline,
             events_file,
+            checkpoint_file,
+            checkpoint_every,
+            checkpoint_key,
             shutdown,
             effective,
         })

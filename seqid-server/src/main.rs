@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backup;
+mod checkpoints;
 mod compose;
 mod config;
 mod connections;
@@ -9,7 +10,9 @@ mod recover;
 mod relay;
 mod serve;
 mod shutdown;
+mod signing;
 mod telemetry;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,8 +29,8 @@ default. An empty variable counts as unset. The file is TOML; its keys are the f
   port = 8080
   time_zone = \"Asia/Jakarta\"
 
-Exit codes: 0 done, or stopped as asked; 1 could not start, or failed; 2 the command line is wrong; 130 and 143 \
-stopped at once by a second SIGINT or SIGTERM.";
+Exit codes: 0 done, or stopped as asked; 1 could not start, or failed; 2 the command line is wrong (`verify --help` \
+has its own); 130 and 143 stopped at once by a second SIGINT or SIGTERM.";
 
 /// Sequential document numbers over REST, kept in one file.
 ///
@@ -51,6 +54,9 @@ enum Command {
     Recover(recover::Arguments),
     /// Copy the data file to another place, also while the service runs
     Backup(backup::Arguments),
+    /// Check that the audit is as it was recorded
+    #[command(long_about = verify::ABOUT, after_help = verify::EXAMPLES)]
+    Verify(verify::Arguments),
     /// Read the configuration, print what is in effect and where it comes from, and exit
     CheckConfig,
 }
@@ -76,13 +82,14 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
-    let config = Config::read(matches)?;
+    let config = || Config::read(matches);
     match command {
-        Command::Serve => serve::run(config),
-        Command::Recover(arguments) => recover::run(&config, arguments),
-        Command::Backup(arguments) => backup::run(&config, &arguments),
+        Command::Serve => serve::run(config()?),
+        Command::Recover(arguments) => recover::run(&config()?, arguments),
+        Command::Backup(arguments) => backup::run(&config()?, &arguments),
+        Command::Verify(arguments) => Ok(verify::run(&arguments, matches)),
         Command::CheckConfig => {
-            say(&mut io::stdout(), config.to_string().trim_end());
+            say(&mut io::stdout(), config()?.to_string().trim_end());
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -62,6 +62,7 @@ async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()
     let Composed {
         store,
         events,
+        checkpoints,
         router,
         metrics,
         ..
@@ -83,10 +84,14 @@ async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()
     }
 
     let delivery = events.map(|(sink, progress)| Delivery::start(Arc::clone(&store) as _, sink, progress));
+    let checkpoints = checkpoints.map(|file| file.start(Arc::clone(&store) as _));
     connections::serve(listener, router, metrics, stop.clone(), config.shutdown).await;
     let ending = Instant::now();
     if let Some(delivery) = delivery {
         delivery.finish(config.shutdown.max(LEAST_DELIVERY)).await;
+    }
+    if let Some(checkpoints) = checkpoints {
+        checkpoints.finish(config.shutdown.max(LEAST_DELIVERY)).await;
     }
     store.close().await.context("the store was not closed cleanly")?;
     tracing::info!(took = ?ending.elapsed(), "stopped");

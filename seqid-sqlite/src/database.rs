@@ -21,6 +21,7 @@ use crate::sweep::TRAIL;
 const APPLICATION_ID: i32 = 0x5345_5149;
 /// The statements that lead from each schema to the next; the first makes an empty file's.
 const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATED: usize = MIGRATIONS.len();
 /// How long SQLite waits for a reader that holds the file for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -194,6 +195,16 @@ fn schema_version(config: &SqliteConfig, connection: &Connection) -> Result<usiz
         });
     }
     Ok(found as usize)
+}
+
+/// Refuses a file that is not one of seqid's, or of another schema than this program reads.
+pub(crate) fn require_known_schema(config: &SqliteConfig, connection: &Connection) -> Result<(), OpenError> {
+    match schema_version(config, connection)? {
+        MIGRATED => Ok(()),
+        _ => Err(OpenError::Foreign {
+            path: config.path.clone(),
+        }),
+    }
 }
 
 fn tune(connection: &Connection) -> rusqlite::Result<()> {

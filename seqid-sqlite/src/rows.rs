@@ -123,6 +123,13 @@ pub(crate) const LIST_COUNTERS: &str = concat!(
     " FROM counter c WHERE c.sequence = ?1 AND c.id > ?2 ORDER BY c.id LIMIT ?3"
 );
 
+/// All counters: row, sequence's row, name, state, folded scope.
+pub(crate) const ALL_COUNTERS: &str = concat!(
+    "SELECT c.id, c.sequence, c.scope, c.period, c.period_kind, c.period_first, c.period_last, ",
+    counter_state!(),
+    ", c.scope_folded FROM counter c ORDER BY c.id"
+);
+
 /// The event at a position.
 pub(crate) const FIND_EVENT: &str = concat!("SELECT ", event!(), " WHERE e.position = ?1");
 
@@ -506,7 +513,7 @@ fn mode_code(mode: Mode) -> u8 {
     }
 }
 
-fn mode_of(code: u8) -> Option<Mode> {
+pub(crate) fn mode_of(code: u8) -> Option<Mode> {
     [Mode::Gapless, Mode::Ordered, Mode::Leased]
         .into_iter()
         .find(|mode| mode_code(*mode) == code)

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use seqid_core::chain::Authority;
+use seqid_core::checkpoint::Heads;
 use seqid_core::clock::Clock;
 use seqid_core::command::{Command, Reply};
 use seqid_core::compiled::CompiledDefinitions;
@@ -25,6 +26,7 @@ use crate::batch;
 use crate::config::SqliteConfig;
 use crate::database;
 use crate::error::OpenError;
+use crate::heads::HeadsReader;
 use crate::marks;
 use crate::newest::Newest;
 use crate::read::{self, Readers};
@@ -42,6 +44,7 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     readers: Readers,
     newest: Arc<Newest>,
+    heads: HeadsReader,
     definitions: Arc<CompiledDefinitions>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -97,6 +100,7 @@ impl SqliteStore {
             shared,
             readers,
             newest,
+            heads: HeadsReader::default(),
             definitions: Arc::default(),
             writer: Mutex::new(Some(thread)),
         })
@@ -260,6 +264,10 @@ impl AuditLog for SqliteStore {
                 })
             })
             .await
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        self.heads.read(&self.config.path, self.authority).await
     }
 }
 

@@ -291,7 +291,10 @@ fn numbers_that_repeat_after_a_reset_are_caught() {
 
 #[test]
 fn an_event_that_was_edited_is_caught() {
-    caught_default::<BreaksTheChain>(&["chain::each_event_links_to_the_one_before_it"]);
+    caught_default::<BreaksTheChain>(&[
+        "chain::each_event_links_to_the_one_before_it",
+        "chain::the_heads_are_those_that_the_events_lead_to",
+    ]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use axum::http::{Method, Request};
 use axum::{Router, response::Response};
 use http_body_util::BodyExt;
 use seqid_core::chain::Authority;
+use seqid_core::checkpoint::Checkpoint;
 use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::command::End;
 use seqid_core::counter::{CounterKey, Run, SequenceKey};
@@ -462,6 +463,13 @@ impl Numbering for Client {
             last: newest.unwrap_or(0),
         })
     }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let Answer { document, .. } = self
+            .send(Call::get("/api/v1/audit/checkpoint".into(), &Tenant::default()))
+            .await?;
+        Ok(Checkpoint::from_json(&document.to_string()).expect("a checkpoint"))
+    }
 }
 
 /// What documents say.
@@ -727,7 +735,7 @@ fn recorded(document: &Value) -> Recorded {
         reference: optional(&document["reference"]),
         relates_to: optional(&document["relates_to"]),
         reason: optional(&document["reason"]),
-        key: key.map(|key| Keyed::new(&sequence, key, Fingerprint([0; 16]))),
+        key: key.map(|key| Keyed::new(&sequence, key, Fingerprint(hex(&document["fingerprint"])))),
         hold: hold(document).map(Box::new),
         detail: document["definition"].as_str().map(Into::into),
         at: parsed(&document["at"]),

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
+use crate::checkpoint::Checkpoint;
 use crate::clock::{Clock, Seed, SystemClock};
 use crate::command::{Command, Implicit, Reply};
 use crate::definition::Defaults;
@@ -269,5 +270,10 @@ impl Numbering for Issuer {
 
     async fn audit(&self, request: AuditRequest) -> Result<EventPage, Error> {
         self.observed(self.read_audit(request).await)
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let heads = self.store.heads().await.map_err(Error::from);
+        self.observed(heads.map(|heads| Checkpoint::new(heads, self.clock.now())))
     }
 }

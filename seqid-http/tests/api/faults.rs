@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
+use seqid_core::checkpoint::Checkpoint;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
     AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing,
@@ -101,6 +102,9 @@ impl Numbering for Faulty {
         self.fail().await
     }
     async fn audit(&self, _: AuditRequest) -> Result<EventPage, Error> {
+        self.fail().await
+    }
+    async fn checkpoint(&self) -> Result<Checkpoint, Error> {
         self.fail().await
     }
 }

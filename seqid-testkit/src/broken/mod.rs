@@ -32,6 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use seqid_core::checkpoint::Heads;
 use seqid_core::clock::{ManualClock, Seed};
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
@@ -237,6 +238,10 @@ impl<L: Lie> AuditLog for Broken<L> {
 
     async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         self.lie.query(&self.truth, query).await
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        self.truth.heads().await
     }
 }
 

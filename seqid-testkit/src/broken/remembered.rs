@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use seqid_core::checkpoint::Heads;
 use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
@@ -190,6 +191,10 @@ impl AuditLog for Remembered {
 
     async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
         self.store.query(query).await
+    }
+
+    async fn heads(&self) -> Result<Heads, StoreError> {
+        self.store.heads().await
     }
 }
 

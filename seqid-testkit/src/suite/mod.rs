@@ -351,6 +351,7 @@ suite! { $
     chain {
         each_event_links_to_the_one_before_it
         a_counter_knows_the_head_of_its_chain
+        the_heads_are_those_that_the_events_lead_to
         a_batch_of_many_draws_is_chained_draw_by_draw
         each_event_has_an_id_of_its_own
         all_events_name_the_same_store

@@ -8,7 +8,10 @@ use super::super::sequence::{Sequence, by_year, format};
 
 use seqid_core::DefinitionSpec;
 use seqid_core::chain::{EventId, Link};
+use seqid_core::checkpoint::Checkpoint;
 use seqid_core::event::{Recorded, Subject};
+use seqid_core::time::Timestamp;
+use seqid_core::verify::Verifier;
 
 /// Recomputes every chain from its beginning, and returns their heads.
 #[track_caller]
@@ -84,6 +87,24 @@ pub async fn a_counter_knows_the_head_of_its_chain(backend: Backend) {
         let head = heads.get(&Subject::Counter(line.key().clone()));
         assert_eq!(Some(&backend.state(&line).await.chain), head, "{}", line.key());
     }
+}
+
+pub async fn the_heads_are_those_that_the_events_lead_to(backend: Backend) {
+    let before = backend.ledger.heads().await.expect("the heads are known");
+    live(&backend).await;
+    let after = backend.ledger.heads().await.expect("the heads are known");
+    assert_eq!((before.chains, after.chains), (0, 5));
+    let checkpoints = [before, after].map(|heads| Checkpoint::new(heads, Timestamp::from_micros(0)));
+    let mut verifier = Verifier::new()
+        .store(after.authority)
+        .ids()
+        .checkpoints(checkpoints);
+    for recorded in backend.events().await {
+        verifier.event(&recorded);
+    }
+    let report = verifier.finish();
+    assert_eq!(report.faults, []);
+    assert_eq!((report.checkpoints, report.heads), (2, after));
 }
 
 pub async fn a_batch_of_many_draws_is_chained_draw_by_draw(backend: Backend) {

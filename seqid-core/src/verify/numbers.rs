@@ -1,0 +1,451 @@
+//! What an event makes of a counter, and whether it could: the ledger's rules, told from the events alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use super::report::{FaultKind, Wrong, require};
+use crate::chain::Link;
+use crate::counter::{CounterKey, CounterState, CounterStatus, Run};
+use crate::definition::{Definition, OnExpiry};
+use crate::event::{Event, EventKind};
+use crate::names::Number;
+use crate::period::Period;
+use crate::reservation::Hold;
+
+/// A counter as the events leave it.
+#[derive(Debug, Clone)]
+pub(super) struct Counter {
+    pub(super) state: CounterState,
+    /// The runs that are held, and those that were let go and are offered again, by their first numbers. No two of
+    /// them have a number in common.
+    open: BTreeMap<u64, Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    run: Run,
+    /// None of numbers that are offered again.
+    hold: Option<Hold>,
+}
+
+/// A counter that opens with an event.
+pub(super) fn opened(key: &CounterKey, event: &Event, definition: &Definition) -> Result<Counter, Wrong> {
+    if let Some(date) = event.date {
+        let text =
+            |period: &Period| format!("{period} ({} to {})", text(period.first()), text(period.last()));
+        let period = definition.calendar().period(date);
+        require(
+            FaultKind::Numbers,
+            "the period of the date",
+            &text(&period),
+            &text(key.period()),
+        )?;
+    }
+    let state = CounterState {
+        version: event.version,
+        generation: 1,
+        epoch: 1,
+        next: definition.start().get(),
+        last: None,
+        last_date: None,
+        status: CounterStatus::Open,
+        reserved: 0,
+        voided: 0,
+        free: 0,
+        next_expiry: None,
+        chain: Link::GENESIS,
+    };
+    Ok(Counter {
+        state,
+        open: BTreeMap::new(),
+    })
+}
+
+impl Counter {
+    /// Follows an event of a counter that opened with `definition` and may go up to `max`. Of no use after an error.
+    pub(super) fn follow(
+        &mut self,
+        event: &Event,
+        definition: &Definition,
+        max: Number,
+    ) -> Result<(), Wrong> {
+        belongs(&self.state, event, definition)?;
+        let state = CounterState {
+            generation: event.generation,
+            epoch: event.epoch,
+            ..self.state.clone()
+        };
+        self.state = match event.kind {
+            EventKind::Issued => dated(self.drawn(state, required(event)?, max)?, event, definition)?,
+            EventKind::Reserved => {
+                let (run, hold) = (required(event)?, held(event)?);
+                let state = dated(self.drawn(state, run, max)?, event, definition)?;
+                self.open.insert(
+                    run.first.get(),
+                    Open {
+                        run,
+                        hold: Some(hold),
+                    },
+                );
+                CounterState {
+                    reserved: state.reserved.saturating_add(run.count),
+                    ..state
+                }
+            }
+            EventKind::Confirmed => self.ended(state, required(event)?, held(event)?, event)?,
+            EventKind::Expired => {
+                let (run, hold) = (required(event)?, held(event)?);
+                let state = self.ended(state, run, hold, event)?;
+                if hold.on_expiry == OnExpiry::Reuse {
+                    self.open.insert(run.first.get(), Open { run, hold: None });
+                    CounterState {
+                        free: state.free.saturating_add(run.count),
+                        ..state
+                    }
+                } else {
+                    voided(state, run)
+                }
+            }
+            EventKind::Voided => {
+                let run = required(event)?;
+                let state = match event.hold.as_deref() {
+                    Some(hold) => self.ended(state, run, *hold, event)?,
+                    None if run.first.get() < state.next => {
+                        self.taken(&state, run, definition)?;
+                        state
+                    }
+                    None => given(&state, run, Some(max))?,
+                };
+                voided(state, run)
+            }
+            EventKind::External => given(&state, required(event)?, None)?,
+            EventKind::Recovered => match event.run {
+                Some(run) => given(&state, run, Some(max))?,
+                None => state,
+            },
+            EventKind::Skipped => {
+                let CounterState { next, .. } = given(&state, required(event)?, Some(max))?;
+                CounterState { next, ..state }
+            }
+            EventKind::Returned => returned(&state, required(event)?, definition)?,
+            EventKind::Restarted => {
+                number("the count of held numbers", 0, state.reserved)?;
+                self.open.clear();
+                restarted(&CounterState { free: 0, ..state }, event.run, definition)?
+            }
+            EventKind::Defined => {
+                return Err(wrong("a kind of event that counters have", event.kind.as_str()));
+            }
+        };
+        Ok(())
+    }
+
+    /// The run is the beginning of one that is offered again, or lies where the counter stands.
+    fn drawn(&mut self, mut state: CounterState, run: Run, max: Number) -> Result<CounterState, Wrong> {
+        let first = run.first.get();
+        let Some(Open { run: free, .. }) = self.open.get(&first).filter(|open| open.hold.is_none()).copied()
+        else {
+            return given(&state, run, Some(max));
+        };
+        if run.count > free.count {
+            return Err(wrong(&format!("no more than {}", describe(free)), &describe(run)));
+        }
+        self.open.remove(&first);
+        let count = free.count - run.count;
+        if count > 0 {
+            let first = Number::new(behind(run)).map_err(|_| wrong("a number", &behind(run).to_string()))?;
+            let run = Run { first, count, ..free };
+            self.open.insert(first.get(), Open { run, hold: None });
+        }
+        state.free = state.free.saturating_sub(run.count);
+        Ok(state)
+    }
+
+    /// The run is held, by this hold, which ends: by the clock or before.
+    fn ended(
+        &mut self,
+        mut state: CounterState,
+        run: Run,
+        hold: Hold,
+        event: &Event,
+    ) -> Result<CounterState, Wrong> {
+        let open = self.open.remove(&run.first.get());
+        let begun = open.and_then(|open| Some((open.run, open.hold?)));
+        if begun != Some((run, hold)) {
+            let text = |(run, hold): (Run, Hold)| {
+                let Hold {
+                    id,
+                    expires_at,
+                    on_expiry,
+                } = hold;
+                format!(
+                    "{}, held by {id} until {expires_at}, then {on_expiry:?}",
+                    describe(run)
+                )
+            };
+            let expected = begun.map_or_else(|| "the end of a hold that is open".to_owned(), text);
+            return Err(wrong(&expected, &text((run, hold))));
+        }
+        let by_the_clock = event.kind == EventKind::Expired;
+        if by_the_clock != (hold.expires_at <= event.at) {
+            let expected = if by_the_clock { "at or after" } else { "before" };
+            return Err(wrong(
+                &format!("a time {expected} {}", hold.expires_at),
+                &event.at.to_string(),
+            ));
+        }
+        state.reserved = state.reserved.saturating_sub(run.count);
+        Ok(state)
+    }
+
+    /// Somebody was offered all of the run, and it is neither held nor offered again.
+    fn taken(&self, state: &CounterState, run: Run, definition: &Definition) -> Result<(), Wrong> {
+        let start = definition.start().get();
+        let last = run.last();
+        if run.first.get() < start || state.last.is_none_or(|offered| last > offered) {
+            return Err(wrong(
+                &format!("numbers from {start} up to {}", text(state.last)),
+                &describe(run),
+            ));
+        }
+        member(run.first.get(), definition)?;
+        match self.open.range(..=last.get()).next_back() {
+            Some((_, open)) if open.run.last() >= run.first => Err(wrong(
+                &format!("none of {}, which are held or free", describe(open.run)),
+                &describe(run),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a store's state is the one that the events lead to. Whether a counter is frozen is the store's own
+    /// affair, and `next_expiry` may lie before the end of every hold.
+    pub(super) fn same(&self, said: &CounterState) -> Result<(), Wrong> {
+        let (head, events) = (FaultKind::Head, &self.state);
+        require(head, "the store's next number", &events.next, &said.next)?;
+        require(
+            head,
+            "the store's last number",
+            &text(events.last),
+            &text(said.last),
+        )?;
+        require(
+            head,
+            "the store's generation",
+            &events.generation,
+            &said.generation,
+        )?;
+        require(head, "the store's epoch", &events.epoch, &said.epoch)?;
+        require(head, "the store's version", &events.version, &said.version)?;
+        require(
+            head,
+            "the store's count of held numbers",
+            &events.reserved,
+            &said.reserved,
+        )?;
+        require(
+            head,
+            "the store's count of void numbers",
+            &events.voided,
+            &said.voided,
+        )?;
+        require(
+            head,
+            "the store's count of free numbers",
+            &events.free,
+            &said.free,
+        )?;
+        let ends = self.open.values().filter_map(|open| open.hold);
+        if let Some(earliest) = ends.map(|hold| hold.expires_at).min()
+            && said.next_expiry.is_none_or(|next| next > earliest)
+        {
+            require(
+                head,
+                "the store's next end of a hold",
+                &earliest.to_string(),
+                &text(said.next_expiry),
+            )?;
+        }
+        require(
+            head,
+            "the store's last date",
+            &text(events.last_date),
+            &text(said.last_date),
+        )
+    }
+}
+
+fn voided(mut state: CounterState, run: Run) -> CounterState {
+    state.voided = state.voided.saturating_add(run.count);
+    state
+}
+
+/// What is the same for events of every kind.
+fn belongs(before: &CounterState, event: &Event, definition: &Definition) -> Result<(), Wrong> {
+    number("the definition's version", before.version, event.version)?;
+    number("the mode", definition.mode().as_str(), event.mode.as_str())?;
+    match (event.date, event.subject.counter()) {
+        (Some(date), Some(key)) if key.period().contains(date) => {}
+        (date, _) => return Err(wrong("a date in the counter's period", &text(date))),
+    }
+    if event.detail.is_some() {
+        return Err(wrong("no detail", "one"));
+    }
+    let holds = [
+        EventKind::Reserved,
+        EventKind::Confirmed,
+        EventKind::Voided,
+        EventKind::Expired,
+    ];
+    if event.hold.is_some() && !holds.contains(&event.kind) {
+        return Err(wrong("no hold", "one"));
+    }
+    let raised = |by: EventKind| u32::from(event.kind == by);
+    let generation = before.generation.saturating_add(raised(EventKind::Restarted));
+    number("the generation", generation, event.generation)?;
+    let epoch = before.epoch.saturating_add(raised(EventKind::Recovered));
+    number("the epoch", epoch, event.epoch)?;
+    let Some(run) = event.run else { return Ok(()) };
+    number("the step", definition.step(), run.step)?;
+    if end(run).is_none() {
+        return Err(wrong("a run of 1 number or more", &describe(run)));
+    }
+    Ok(())
+}
+
+/// Dates of a chronological sequence do not fall.
+fn dated(state: CounterState, event: &Event, definition: &Definition) -> Result<CounterState, Wrong> {
+    if !definition.chronological() {
+        return Ok(state);
+    }
+    if event.date < state.last_date {
+        let expected = format!("no date before {}", text(state.last_date));
+        return Err(wrong(&expected, &text(event.date)));
+    }
+    Ok(CounterState {
+        last_date: event.date,
+        ..state
+    })
+}
+
+/// The run lies where the counter stands, and is offered or taken.
+fn given(state: &CounterState, run: Run, max: Option<Number>) -> Result<CounterState, Wrong> {
+    begins_at(state.next, run)?;
+    if let Some(max) = max {
+        within(run, max)?;
+    }
+    Ok(CounterState {
+        next: behind(run),
+        last: Some(run.last()),
+        ..state.clone()
+    })
+}
+
+/// The run lies before the counter, and nobody was offered any of it.
+fn returned(state: &CounterState, run: Run, definition: &Definition) -> Result<CounterState, Wrong> {
+    let first = run.first.get();
+    let floor = match state.last {
+        Some(last) => last.get().saturating_add(definition.step()),
+        None => definition.start().get(),
+    };
+    if first < floor || first >= state.next {
+        return Err(wrong(
+            &format!("a run from {floor} or later up to before {}", state.next),
+            &describe(run),
+        ));
+    }
+    member(first, definition)?;
+    number("the count", (state.next - first) / definition.step(), run.count)?;
+    Ok(CounterState {
+        next: first,
+        ..state.clone()
+    })
+}
+
+/// The counter begins again at its start, behind the run that it leaves out.
+fn restarted(state: &CounterState, run: Option<Run>, definition: &Definition) -> Result<CounterState, Wrong> {
+    let start = definition.start().get();
+    let next = match run {
+        Some(run) => {
+            begins_at(start, run)?;
+            behind(run)
+        }
+        None => start,
+    };
+    match state.last {
+        Some(last) if next <= last.get() => Ok(CounterState {
+            next,
+            last: None,
+            ..state.clone()
+        }),
+        last => Err(wrong(
+            &format!("to begin again at the last number or before it: {}", text(last)),
+            &next.to_string(),
+        )),
+    }
+}
+
+fn begins_at(next: u64, run: Run) -> Result<(), Wrong> {
+    number("the first number", next, run.first.get())
+}
+
+fn within(run: Run, max: Number) -> Result<(), Wrong> {
+    if run.last() <= max {
+        return Ok(());
+    }
+    Err(wrong(&format!("numbers up to {max}"), &describe(run)))
+}
+
+fn member(number: u64, definition: &Definition) -> Result<(), Wrong> {
+    let (start, step) = (definition.start().get(), definition.step());
+    if (number - start).is_multiple_of(step) {
+        return Ok(());
+    }
+    Err(wrong(
+        &format!("a number of {start}, {}, ...", start.saturating_add(step)),
+        &number.to_string(),
+    ))
+}
+
+/// The number behind a run.
+fn behind(run: Run) -> u64 {
+    run.last().get().saturating_add(run.step).min(CounterState::ENDED)
+}
+
+/// The last number of a run, if it is one.
+fn end(run: Run) -> Option<Number> {
+    let last = run.step.checked_mul(run.count.checked_sub(1)?)?;
+    Number::new(run.first.get().checked_add(last)?).ok()
+}
+
+fn required(event: &Event) -> Result<Run, Wrong> {
+    event.run.ok_or_else(|| wrong("numbers", "none"))
+}
+
+fn held(event: &Event) -> Result<Hold, Wrong> {
+    event
+        .hold
+        .as_deref()
+        .copied()
+        .ok_or_else(|| wrong("a hold", "none"))
+}
+
+fn number<T: PartialEq + Copy + Display>(what: &str, expected: T, found: T) -> Result<(), Wrong> {
+    require(FaultKind::Numbers, what, &expected, &found)
+}
+
+fn wrong(expected: &str, found: &str) -> Wrong {
+    Wrong {
+        kind: FaultKind::Numbers,
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    }
+}
+
+fn describe(Run { first, step, count }: Run) -> String {
+    format!("{count} numbers from {first} in steps of {step}")
+}
+
+fn text(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
