@@ -70,6 +70,8 @@ pub struct Mark {
     pub run: Run,
     /// The counter's generation.
     pub generation: u32,
+    /// The counter's epoch when the event was recorded.
+    pub epoch: u32,
     /// What became of them.
     pub state: NumberState,
     /// The hold, of numbers that are or were reserved.

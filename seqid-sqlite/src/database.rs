@@ -50,7 +50,14 @@ pub(crate) type FileId = (u64, u64);
 
 /// The lock of the one process that writes, held until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that is just being spawned has it open until it runs its program.
+        let _unlocked = self.0.unlock();
+    }
+}
 
 /// Makes the folder, and takes the lock. The lock lies on a file of its own, for closing any handle of the database
 /// file would drop SQLite's locks on it.

@@ -11,7 +11,7 @@ use seqid_core::store::{MarkRecord, ReservationRecord};
 use crate::error::Fault;
 use crate::rows::{self, signed};
 
-const COLUMNS: &str = "generation, first, step, count, state, date, fields, reservation, expires_at, on_expiry, n, reference, relates_to";
+const COLUMNS: &str = "generation, first, step, count, state, date, fields, reservation, expires_at, on_expiry, n, reference, relates_to, epoch";
 
 /// Puts into a snapshot what a batch needs of a counter that has this row.
 pub(crate) fn load(
@@ -175,8 +175,8 @@ pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> r
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO mark (counter, generation, first, step, count, state, date, fields, \
-                 reservation, expires_at, on_expiry, n, position, reference, relates_to) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 reservation, expires_at, on_expiry, n, position, reference, relates_to, epoch) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?
             .execute(params![
                 counter,
@@ -194,6 +194,7 @@ pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> r
                 position.map(signed),
                 mark.reference.as_ref().map(AsRef::<str>::as_ref),
                 mark.relates_to.as_ref().map(AsRef::<str>::as_ref),
+                mark.epoch,
             ])?;
     }
     Ok(())
@@ -226,7 +227,7 @@ pub(crate) fn page(
              ORDER BY generation, first LIMIT ?4"
         ))?
         .query_map(params![counter, generation, first, signed(limit as u64)], |row| {
-            Ok((rows::mark(row, 0)?, row.get(13)?))
+            Ok((rows::mark(row, 0)?, row.get(14)?))
         })?
         .collect::<Result<_, _>>()?;
     let mut records = Vec::with_capacity(marks.len());

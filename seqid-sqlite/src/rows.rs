@@ -214,6 +214,7 @@ pub(crate) fn mark(row: &Row<'_>, at: usize) -> Result<Mark> {
         n: column(row, at + 10, |n: i64| n.try_into().ok())?,
         reference: optional(row, at + 11, text)?,
         relates_to: optional(row, at + 12, text)?,
+        epoch: row.get(at + 13)?,
     })
 }
 
@@ -523,7 +524,7 @@ pub(crate) fn mode_of(code: u8) -> Option<Mode> {
 const ROWS: usize = 16;
 
 /// What [`Binder::event`] binds, in its order.
-const EVENT_COLUMNS: [&str; 28] = [
+pub(crate) const EVENT_COLUMNS: [&str; 28] = [
     "position",
     "sequence",
     "counter",

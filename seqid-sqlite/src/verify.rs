@@ -27,37 +27,6 @@ mod tests;
 /// How many events lie between two reports of progress.
 const PAGE: u64 = 10_000;
 
-const EVENT_COLUMNS: [&str; 28] = [
-    "position",
-    "sequence",
-    "counter",
-    "kind",
-    "n",
-    "generation",
-    "epoch",
-    "first",
-    "step",
-    "count",
-    "version",
-    "mode",
-    "at",
-    "date",
-    "fields",
-    "actor",
-    "client",
-    "request",
-    "reference",
-    "relates_to",
-    "reason",
-    "key",
-    "fingerprint",
-    "detail",
-    "reservation",
-    "expires_at",
-    "on_expiry",
-    "hash",
-];
-
 /// Verifies a file as of one moment, without writing to it. It may be served meanwhile. `progress` is told the position
 /// that was reached, and the last one.
 ///
@@ -222,7 +191,7 @@ impl<'a> Tables<'a> {
                 .query_row("SELECT coalesce(max(position), 0) FROM event", [], |row| {
                     row.get(0)
                 })?;
-        let columns = EVENT_COLUMNS.join(", ");
+        let columns = rows::EVENT_COLUMNS.join(", ");
         let mut statement = self.connection.prepare(&format!(
             "SELECT {columns} FROM event WHERE position BETWEEN ?1 AND ?2 ORDER BY position"
         ))?;
@@ -393,7 +362,7 @@ struct Bad {
     found: String,
 }
 
-/// The columns of an event's row, in the order of [`EVENT_COLUMNS`].
+/// The columns of an event's row, in the order of [`rows::EVENT_COLUMNS`].
 struct Cells<'a>(&'a Row<'a>);
 
 impl Cells<'_> {
@@ -407,7 +376,7 @@ impl Cells<'_> {
             Err(error) => error.to_string(),
         };
         Bad {
-            column: EVENT_COLUMNS[at],
+            column: rows::EVENT_COLUMNS[at],
             found,
         }
     }

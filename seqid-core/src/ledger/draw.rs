@@ -45,6 +45,7 @@ impl Snapshot {
             let mark = Mark {
                 run,
                 generation: state.generation,
+                epoch: state.epoch,
                 state: NumberState::Reserved,
                 hold: Some(hold),
                 date: event.date,

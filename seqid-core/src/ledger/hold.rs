@@ -59,7 +59,9 @@ impl Snapshot {
         let Some(hold) = mark.hold else { return };
         let event = held_event(EventKind::Expired, counter, state, &mark, Origin::default(), now);
         state.reserved = state.reserved.saturating_sub(mark.run.count);
-        let reused = hold.on_expiry == OnExpiry::Reuse && mark.generation == state.generation;
+        // In an earlier epoch it may have been confirmed without this store knowing.
+        let current = mark.generation == state.generation && mark.epoch == state.epoch;
+        let reused = hold.on_expiry == OnExpiry::Reuse && current;
         let number_state = if reused {
             state.free += mark.run.count;
             NumberState::Free

@@ -381,13 +381,17 @@ impl Snapshot {
                 });
             }
             Act::Void(void) => needs.push(within(void.first.get(), void.last())),
-            Act::Shift(shift) => {
-                if let Target::Next { number, .. } = shift.target
-                    && number.get() < state.next
-                {
+            Act::Shift(shift) => match shift.target {
+                Target::Next { number, .. } if number.get() < state.next => {
                     needs.push(within(number.get(), state.next));
                 }
-            }
+                Target::Beyond(_) | Target::NewEpoch(_) if state.free > 0 => needs.push(MarkNeed::Free {
+                    counter: counter.clone(),
+                    generation,
+                    limit: usize::MAX,
+                }),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -558,6 +562,7 @@ impl Snapshot {
         let mark = Mark {
             run,
             generation: event.generation,
+            epoch: event.epoch,
             state,
             hold: None,
             date: event.date,
@@ -628,17 +633,28 @@ impl Snapshot {
     }
 }
 
-/// One need for all draws of a counter from its free numbers, with as many as there are draws.
+/// One need for all commands that take from a counter's free numbers, with as many as each asks for.
 fn merge_free(needs: &mut Vec<MarkNeed>) {
     let mut merged: Vec<MarkNeed> = Vec::with_capacity(needs.len());
     for need in needs.drain(..) {
-        let same = |other: &&mut MarkNeed| match (&need, &**other) {
-            (MarkNeed::Free { counter, .. }, MarkNeed::Free { counter: other, .. }) => counter == other,
-            _ => false,
+        let MarkNeed::Free {
+            counter, limit: more, ..
+        } = &need
+        else {
+            merged.push(need);
+            continue;
         };
-        match merged.iter_mut().find(same) {
-            Some(MarkNeed::Free { limit, .. }) => *limit += 1,
-            _ => merged.push(need),
+        let before = merged.iter_mut().find_map(|other| match other {
+            MarkNeed::Free {
+                counter: other,
+                limit,
+                ..
+            } if other == counter => Some(limit),
+            _ => None,
+        });
+        match before {
+            Some(limit) => *limit = limit.saturating_add(*more),
+            None => merged.push(need),
         }
     }
     *needs = merged;

@@ -1,4 +1,5 @@
 use super::draw::event;
+use super::hold::split;
 use super::{Refusal, Snapshot};
 use crate::command::{Command, Shift, Shifted, Target};
 use crate::counter::{CounterState, Run};
@@ -28,6 +29,14 @@ impl Snapshot {
             state.chain = self.append(event, state.chain);
             self.put_counter(line.key(), state.clone());
         }
+        match shift.target {
+            Target::Beyond(last) => self.withdraw(command, shift, &mut state, EventKind::External, last, now),
+            // The history that was lost may have given them out.
+            Target::NewEpoch(_) => {
+                self.withdraw(command, shift, &mut state, EventKind::Recovered, Number::MAX, now);
+            }
+            Target::Next { .. } => {}
+        }
         Ok(Shifted {
             old_next,
             next: state.next,
@@ -39,6 +48,41 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// Offers free numbers up to `last` no more: each run of them gets an event.
+    fn withdraw(
+        &mut self,
+        command: &Command,
+        shift: &Shift,
+        state: &mut CounterState,
+        kind: EventKind,
+        last: Number,
+        now: Timestamp,
+    ) {
+        let line = &*shift.line;
+        let free: Vec<Mark> = match self.free.get(line.key()) {
+            Some(free) if state.free > 0 => free.range(..=last).map(|(_, mark)| mark.clone()).collect(),
+            _ => return,
+        };
+        for mark in free {
+            let up_to = (last.get() - mark.run.first.get()) / mark.run.step + 1;
+            let Some((run, rest)) = split(&mark, up_to.min(mark.run.count)) else {
+                continue;
+            };
+            if let Some(rest) = rest {
+                self.set_mark(line.key(), mark.generation, rest.run.first, Some(rest));
+            }
+            state.free = state.free.saturating_sub(run.count);
+            let event = Event {
+                reason: shift.reason.clone(),
+                key: None,
+                ..event(kind, state, line, command, now, Some(run))
+            };
+            self.mark_jump(line, &event);
+            state.chain = self.append(event, state.chain);
+        }
+        self.put_counter(line.key(), state.clone());
+    }
+
     /// Marks the numbers that a move jumped over, or unmarks those that it gave back.
     fn mark_jump(&mut self, line: &Line, event: &Event) {
         match event.kind {

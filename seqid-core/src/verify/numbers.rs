@@ -26,6 +26,8 @@ struct Open {
     run: Run,
     /// None of numbers that are offered again.
     hold: Option<Hold>,
+    /// The counter's epoch when the hold began.
+    epoch: u32,
 }
 
 /// A counter that opens with an event.
@@ -85,6 +87,7 @@ impl Counter {
                     Open {
                         run,
                         hold: Some(hold),
+                        epoch: event.epoch,
                     },
                 );
                 CounterState {
@@ -95,9 +98,18 @@ impl Counter {
             EventKind::Confirmed => self.ended(state, required(event)?, held(event)?, event)?,
             EventKind::Expired => {
                 let (run, hold) = (required(event)?, held(event)?);
+                let began = self.open.get(&run.first.get()).map(|open| open.epoch);
                 let state = self.ended(state, run, hold, event)?;
-                if hold.on_expiry == OnExpiry::Reuse {
-                    self.open.insert(run.first.get(), Open { run, hold: None });
+                if hold.on_expiry == OnExpiry::Reuse && began == Some(event.epoch) {
+                    let epoch = event.epoch;
+                    self.open.insert(
+                        run.first.get(),
+                        Open {
+                            run,
+                            hold: None,
+                            epoch,
+                        },
+                    );
                     CounterState {
                         free: state.free.saturating_add(run.count),
                         ..state
@@ -118,9 +130,15 @@ impl Counter {
                 };
                 voided(state, run)
             }
-            EventKind::External => given(&state, required(event)?, None)?,
+            EventKind::External => {
+                let run = required(event)?;
+                match self.withdrawn(&state, run)? {
+                    Some(state) => state,
+                    None => given(&state, run, None)?,
+                }
+            }
             EventKind::Recovered => match event.run {
-                Some(run) => given(&state, run, Some(max))?,
+                Some(run) => self.drawn(state, run, max)?,
                 None => state,
             },
             EventKind::Skipped => {
@@ -141,12 +159,20 @@ impl Counter {
     }
 
     /// The run is the beginning of one that is offered again, or lies where the counter stands.
-    fn drawn(&mut self, mut state: CounterState, run: Run, max: Number) -> Result<CounterState, Wrong> {
+    fn drawn(&mut self, state: CounterState, run: Run, max: Number) -> Result<CounterState, Wrong> {
+        match self.withdrawn(&state, run)? {
+            Some(state) => Ok(state),
+            None => given(&state, run, Some(max)),
+        }
+    }
+
+    /// Takes the run from one that is offered again, if such a one begins with it.
+    fn withdrawn(&mut self, state: &CounterState, run: Run) -> Result<Option<CounterState>, Wrong> {
         let first = run.first.get();
-        let Some(Open { run: free, .. }) = self.open.get(&first).filter(|open| open.hold.is_none()).copied()
-        else {
-            return given(&state, run, Some(max));
+        let Some(open) = self.open.get(&first).filter(|open| open.hold.is_none()).copied() else {
+            return Ok(None);
         };
+        let free = open.run;
         if run.count > free.count {
             return Err(wrong(&format!("no more than {}", describe(free)), &describe(run)));
         }
@@ -155,10 +181,13 @@ impl Counter {
         if count > 0 {
             let first = Number::new(behind(run)).map_err(|_| wrong("a number", &behind(run).to_string()))?;
             let run = Run { first, count, ..free };
-            self.open.insert(first.get(), Open { run, hold: None });
+            self.open.insert(first.get(), Open { run, ..open });
         }
-        state.free = state.free.saturating_sub(run.count);
-        Ok(state)
+        let free = state.free.saturating_sub(run.count);
+        Ok(Some(CounterState {
+            free,
+            ..state.clone()
+        }))
     }
 
     /// The run is held, by this hold, which ends: by the clock or before.
@@ -300,10 +329,13 @@ fn belongs(before: &CounterState, event: &Event, definition: &Definition) -> Res
     if event.hold.is_some() && !holds.contains(&event.kind) {
         return Err(wrong("no hold", "one"));
     }
-    let raised = |by: EventKind| u32::from(event.kind == by);
-    let generation = before.generation.saturating_add(raised(EventKind::Restarted));
+    let restarted = event.kind == EventKind::Restarted;
+    let generation = before.generation.saturating_add(restarted.into());
     number("the generation", generation, event.generation)?;
-    let epoch = before.epoch.saturating_add(raised(EventKind::Recovered));
+    // Numbers before the next are such as were free: they are withdrawn in the epoch that has begun.
+    let ahead = event.run.is_none_or(|run| run.first.get() >= before.next);
+    let recovered = event.kind == EventKind::Recovered && ahead;
+    let epoch = before.epoch.saturating_add(recovered.into());
     number("the epoch", epoch, event.epoch)?;
     let Some(run) = event.run else { return Ok(()) };
     number("the step", definition.step(), run.step)?;

@@ -116,6 +116,7 @@ CREATE TABLE event (
 CREATE TABLE mark (
     counter     INTEGER NOT NULL,
     generation  INTEGER NOT NULL,
+    epoch       INTEGER NOT NULL,
     first       INTEGER NOT NULL,
     step        INTEGER NOT NULL,
     count       INTEGER NOT NULL,

@@ -416,7 +416,11 @@ fn an_edit_of_any_column_of_any_event_is_named() {
         ("hash", "randomblob(31)"),
     ];
     let columns: BTreeSet<_> = edits.iter().map(|(column, _)| *column).collect();
-    assert_eq!(columns.len(), EVENT_COLUMNS.len() - 1, "all but the position");
+    assert_eq!(
+        columns.len(),
+        rows::EVENT_COLUMNS.len() - 1,
+        "all but the position"
+    );
     let mut jobs = Vec::new();
     for k in 1..=EVENTS {
         for (column, value) in edits {
@@ -509,7 +513,7 @@ fn the_end_of_a_chain_that_is_cut_off_shows_from_the_counter() {
 #[test]
 fn an_event_that_is_there_twice_is_named() {
     let copy = Copy::new();
-    let columns = EVENT_COLUMNS[1..].join(", ");
+    let columns = rows::EVENT_COLUMNS[1..].join(", ");
     for k in 1..=EVENTS {
         let last = copy.positions("true").len() as u64;
         let report = copy.tampered(&format!(

@@ -72,9 +72,10 @@ pub enum RowKind {
     Issued,
     /// Jumped over, and nobody has them. Takes open and unknown numbers.
     Skipped,
-    /// Jumped over because another system has them. Takes open numbers.
+    /// Jumped over because another system has them. Takes open and released numbers.
     External,
-    /// Lost with the history that held them: issued or not, until there is evidence. Takes open numbers.
+    /// Lost with the history that held them: issued or not, until there is evidence. Takes open and released
+    /// numbers.
     Unknown,
     /// Given back by a backward reset within the generation: open again. Only skipped and external
     /// numbers, because nobody was ever offered them.
@@ -107,7 +108,8 @@ impl RowKind {
             Issued => matches!(before, None | Some(Released | Unknown)),
             Reserved => matches!(before, None | Some(Released)),
             Skipped => matches!(before, None | Some(Unknown)),
-            External | Unknown => before.is_none(),
+            External => matches!(before, None | Some(Released)),
+            Unknown => matches!(before, None | Some(Released)),
             Voided => matches!(before, None | Some(Issued | Reserved | Confirmed | Unknown)),
             Confirmed | Expired | Released => before == Some(Reserved),
             Restarted => before.is_none(),

@@ -130,6 +130,11 @@ pub(super) fn sync(line: &Arc<Line>, last_used: u64) -> Command {
     shift(line, Target::Beyond(number(last_used)))
 }
 
+/// Begins an epoch with this margin, as after a restore.
+pub(super) fn recover(line: &Arc<Line>, margin: u64) -> Command {
+    shift(line, Target::NewEpoch(margin))
+}
+
 fn shift(line: &Arc<Line>, target: Target) -> Command {
     command(Act::Shift(Shift {
         line: Arc::clone(line),

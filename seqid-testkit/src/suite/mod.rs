@@ -322,6 +322,9 @@ suite! { $
         a_batch_takes_free_numbers_that_are_enough_for_all_of_it
         free_numbers_are_given_out_of_a_counter_that_has_ended
         a_new_generation_offers_none_of_the_old
+        a_sync_takes_free_numbers_up_to_the_last_used
+        a_sync_beyond_the_counter_takes_all_free_numbers
+        a_new_epoch_offers_nothing_of_the_one_before
         steps_are_kept_among_free_numbers
     }
     voids {

@@ -418,6 +418,15 @@ impl Model {
             );
             return;
         }
+        if state == State::External {
+            // Numbers that were let go may be among those that another system gave out.
+            let free = self
+                .numbers
+                .iter_mut()
+                .zip(1..to)
+                .filter(|(number, _)| **number == State::Free);
+            free.for_each(|(number, _)| *number = state);
+        }
         let (next, to) = (self.next(), to.max(self.next()));
         assert_eq!(told, format!("{next} -> {to}"));
         self.set(next, to - next, state);

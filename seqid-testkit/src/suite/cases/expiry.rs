@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::super::backend::Backend;
 use super::super::begin;
-use super::super::commands::{confirm, draw, give_up, hold, number, reserve, reset, restart, sync, void};
+use super::super::commands::{
+    confirm, draw, give_up, hold, number, recover, reserve, reset, restart, sync, void,
+};
 use super::super::sequence::{Sequence, format};
 
 use seqid_core::DefinitionSpec;
@@ -386,6 +388,48 @@ pub async fn a_new_generation_offers_none_of_the_old(backend: Backend) {
     assert_eq!(backend.tell(batch).await, ["5 -> 1 g2", "1 g2"]);
     assert_eq!(backend.tell_one(draw(&line, 1)).await, "2 g2");
     assert_eq!(backend.figures(&line).await, [0, 0, 0]);
+}
+
+pub async fn a_sync_takes_free_numbers_up_to_the_last_used(backend: Backend) {
+    let line = reused(&backend).await;
+    backend.tell([reserve(&line, 3, 1, 10), draw(&line, 1)]).await;
+    backend.at(10);
+    assert_eq!(backend.tell_one(sync(&line, 2)).await, "5 -> 5");
+    assert_eq!(backend.marked(&line).await, ["external 1..2", "free 3"]);
+    assert_eq!(backend.figures(&line).await, [0, 0, 1]);
+    let batch = [draw(&line, 1), draw(&line, 1)];
+    assert_eq!(backend.tell(batch).await, ["3", "5"]);
+}
+
+pub async fn a_sync_beyond_the_counter_takes_all_free_numbers(backend: Backend) {
+    let line = reused(&backend).await;
+    let batch = [reserve(&line, 1, 1, 10), draw(&line, 1), reserve(&line, 1, 2, 10)];
+    backend.tell(batch).await;
+    backend.at(10);
+    let batch = [sync(&line, 6), draw(&line, 1)];
+    assert_eq!(backend.tell(batch).await, ["4 -> 7", "7"]);
+    assert_eq!(
+        backend.marked(&line).await,
+        ["external 1", "external 3", "external 4..6"]
+    );
+}
+
+pub async fn a_new_epoch_offers_nothing_of_the_one_before(backend: Backend) {
+    let line = reused(&backend).await;
+    let batch = [reserve(&line, 2, 1, 10), reserve(&line, 1, 2, 20), draw(&line, 1)];
+    backend.tell(batch).await;
+    backend.at(10);
+    assert_eq!(backend.tell_one(recover(&line, 5)).await, "5 -> 10");
+    backend.at(20);
+    assert_eq!(backend.tell_one(draw(&line, 1)).await, "10");
+    assert_eq!(
+        backend.marked(&line).await,
+        ["unknown 1..2", "expired 3", "unknown 5..9"]
+    );
+    // What begins in the new epoch is offered again as ever.
+    backend.tell_one(reserve(&line, 1, 3, 10)).await;
+    backend.at(30);
+    assert_eq!(backend.tell_one(draw(&line, 1)).await, "11");
 }
 
 pub async fn steps_are_kept_among_free_numbers(backend: Backend) {
