@@ -1,6 +1,7 @@
 //! One process writes.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use seqid_sqlite::OpenError;
 
@@ -34,6 +35,31 @@ fn a_store_that_was_closed_and_is_still_held_does_not_hold_the_file() {
     // Until then the second's counters may be ahead of their rows.
     second.close();
     assert_eq!(first.audit().len(), 3, "it may still be read");
+}
+
+/// A child has the files of its parent open until it runs its own program.
+#[test]
+fn a_closed_file_is_free_although_children_are_being_spawned() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("seqid.db");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                std::process::Command::new("true").status().unwrap();
+            }
+        });
+        for _ in 0..200 {
+            match Office::try_open(&file) {
+                Ok(office) => office.close(),
+                Err(error) => {
+                    done.store(true, Ordering::Relaxed);
+                    panic!("{error:?}");
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
