@@ -17,7 +17,6 @@ use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::definition::DefinitionSpec;
 use seqid_core::event::{Event, EventKind, Recorded, Subject};
 use seqid_core::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
-use seqid_core::mark::{Mark, Marks};
 use seqid_core::names::{Number, Tenant};
 use seqid_core::numbering::DrawRequest;
 use seqid_core::query::{EventPage, EventQuery};
@@ -286,17 +285,8 @@ impl AuditLog for TableStore {
         limit: usize,
     ) -> Result<Vec<MarkRecord>, StoreError> {
         let tables = self.lock();
-        let behind = |mark: &&Mark| after.is_none_or(|after| (mark.generation, mark.run.first) > after);
-        let record = |mark: &Mark| {
-            let of_mark = |event: &&Event| event.n == mark.n && event.subject.counter() == Some(counter);
-            let event = tables.events.iter().map(|linked| &linked.event).find(of_mark)?;
-            Some(MarkRecord {
-                mark: mark.clone(),
-                event: event.clone(),
-            })
-        };
-        let marks = tables.marks.of(counter).into_iter().flat_map(Marks::iter);
-        Ok(marks.filter(behind).filter_map(record).take(limit).collect())
+        let log = tables.events.iter().map(|linked| &linked.event);
+        Ok(tables.marks.page(counter, after, limit, log))
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

@@ -15,7 +15,6 @@ use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::DefinitionSpec;
 use crate::event::{Event, EventKind, KeyName, Recorded, Subject};
 use crate::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
-use crate::mark::{Mark, Marks};
 use crate::names::{Number, Tenant};
 use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
@@ -328,20 +327,8 @@ impl AuditLog for MemoryStore {
         limit: usize,
     ) -> Result<Vec<MarkRecord>, StoreError> {
         let tables = self.lock();
-        let behind = |mark: &&Mark| after.is_none_or(|after| (mark.generation, mark.run.first) > after);
-        let record = |mark: &Mark| {
-            let event = tables
-                .events
-                .iter()
-                .map(|linked| &linked.event)
-                .find(|event| event.n == mark.n && event.subject.counter() == Some(counter))?;
-            Some(MarkRecord {
-                mark: mark.clone(),
-                event: event.clone(),
-            })
-        };
-        let marks = tables.marks.of(counter).into_iter().flat_map(Marks::iter);
-        Ok(marks.filter(behind).filter_map(record).take(limit).collect())
+        let log = tables.events.iter().map(|linked| &linked.event);
+        Ok(tables.marks.page(counter, after, limit, log))
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

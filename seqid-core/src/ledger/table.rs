@@ -2,10 +2,11 @@ use std::collections::HashMap;
 
 use super::{Linked, MarkChange, MarkNeed, Reservation, Snapshot};
 use crate::counter::CounterKey;
-use crate::event::EventKind;
-use crate::mark::Marks;
+use crate::event::{Event, EventKind};
+use crate::mark::{Mark, Marks};
+use crate::names::Number;
 use crate::reservation::ReservationId;
-use crate::store::ReservationRecord;
+use crate::store::{MarkRecord, ReservationRecord};
 
 /// The marks and reservations of a store that keeps them in memory.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,26 @@ impl MarkTable {
     #[must_use]
     pub fn reservation(&self, id: &ReservationId) -> Option<&ReservationRecord> {
         self.reservations.get(id)
+    }
+
+    /// The marks of a counter behind `after`, at most `limit`, each with its event out of the store's log.
+    pub fn page<'e>(
+        &self,
+        counter: &CounterKey,
+        after: Option<(u32, Number)>,
+        limit: usize,
+        log: impl Iterator<Item = &'e Event> + Clone,
+    ) -> Vec<MarkRecord> {
+        let behind = |mark: &&Mark| after.is_none_or(|after| (mark.generation, mark.run.first) > after);
+        let record = |mark: &Mark| {
+            let of_mark = |event: &&Event| event.n == mark.n && event.subject.counter() == Some(counter);
+            Some(MarkRecord {
+                mark: mark.clone(),
+                event: log.clone().find(of_mark)?.clone(),
+            })
+        };
+        let marks = self.of(counter).into_iter().flat_map(Marks::iter);
+        marks.filter(behind).filter_map(record).take(limit).collect()
     }
 
     /// Puts what is needed into a snapshot.
