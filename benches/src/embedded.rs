@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use seqid_core::clock::SystemClock;
+use seqid_core::counter::CounterKey;
 use seqid_core::numbering::DefineRequest;
 use seqid_core::observer::Observer;
 use seqid_core::{Code, CounterStore, DefinitionSpec, Issuer, Mode, Numbering, Prefix};
@@ -81,6 +82,7 @@ impl Batches {
 }
 
 impl Observer for Batches {
+    fn near_end(&self, _: &CounterKey) {}
     fn drawn(&self, _: Mode, _: u32, _: bool) {}
     fn refused(&self, _: Code) {}
     fn committed(&self, commands: usize, _: Duration) {

@@ -328,7 +328,7 @@ impl AuditLog for MemoryStore {
     ) -> Result<Vec<MarkRecord>, StoreError> {
         let tables = self.lock();
         let log = tables.events.iter().map(|linked| &linked.event);
-        Ok(tables.marks.page(counter, after, limit, log))
+        Ok(tables.marks.page(counter, after, limit, &log))
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

@@ -570,10 +570,26 @@ pub struct Status {
     pub voided: u64,
     /// How many events the counter's audit has.
     pub events: u64,
+    /// How fast it is used and when it ends; `None` for a counter that has not opened, in lists, and after a move.
+    pub forecast: Option<Forecast>,
     /// What should be looked at.
     pub warnings: Vec<Warning>,
     /// Whether the sequence's numbers are written as text on the wire.
     pub numbers_as_text: bool,
+}
+
+/// How fast a counter is used, and when it ends if that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forecast {
+    /// How many numbers were issued or reserved in the last 24 hours.
+    pub last_day: u64,
+    /// In the last 7 days.
+    pub last_week: u64,
+    /// In the last 30 days.
+    pub last_month: u64,
+    /// When no number will be left, at the higher rate of the last week and month; `None` when nothing was drawn, or
+    /// when the counter's period ends before that.
+    pub ends_on: Option<Date>,
 }
 
 /// A part of a counter's gap report.

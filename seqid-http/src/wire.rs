@@ -1,6 +1,7 @@
 //! The shapes of requests and answers. Every member of an answer is always there; null says that it does not apply.
 //! In a request a null is the same as an absent member, and an unknown member is refused.
 
+mod forecast;
 mod gap;
 mod reservation;
 mod void;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use forecast::ForecastAnswer;
 pub(crate) use gap::{
     CounterSummariesAnswer, CounterSummary, GapAnswer, GapsAnswer, GapsHead, SummaryAnswer,
 };
@@ -667,6 +669,9 @@ pub(crate) struct StatusAnswer {
     voided: u64,
     /// How many events the counter's audit has.
     events: u64,
+    /// How fast it is used and when it ends; null for a counter that has not opened, in lists, and after a move.
+    #[schema(required)]
+    forecast: Option<ForecastAnswer>,
     /// What to look at: `near-end`, `repeats`, `unfenced`, `implicit-definition`. New ones may be added.
     warnings: Vec<&'static str>,
 }
@@ -694,6 +699,7 @@ impl From<Status> for StatusAnswer {
             reserved: status.reserved,
             voided: status.voided,
             events: status.events,
+            forecast: status.forecast.map(ForecastAnswer::from),
             warnings: words(&status.warnings),
         }
     }

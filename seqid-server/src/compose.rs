@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::checkpoints::CheckpointFile;
 use crate::config::Config;
+use crate::ends::Ends;
 use crate::metrics::Metrics;
 use crate::relay::{self, Lag, Progress};
 use crate::signing::CheckpointKey;
@@ -48,7 +49,8 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
     let checkpoints = file
         .map(|path| CheckpointFile::open(path, config.checkpoint_every, key.clone()))
         .transpose()?;
-    let mut metrics = Metrics::new(clock.now());
+    let ends = Arc::new(Ends::new(Arc::clone(&clock)));
+    let mut metrics = Metrics::new(clock.now(), Arc::clone(&ends));
     let progress = config
         .events_file
         .as_ref()
@@ -67,6 +69,8 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
         .implicit(config.implicit)
         .time_zone(config.time_zone.clone())
         .build();
+    let issuer = Arc::new(issuer);
+    tokio::spawn(ends.watch(Arc::clone(&issuer) as _, stop.clone()));
     let service = service(config, issuer, Arc::clone(&metrics), stop);
     let service = match key {
         Some(key) => service.sign(move |checkpoint| key.sign(checkpoint)),
@@ -81,8 +85,13 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
     })
 }
 
-fn service(config: &Config, issuer: Issuer, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) -> Service {
-    Service::new(Arc::new(issuer))
+fn service(
+    config: &Config,
+    issuer: Arc<Issuer>,
+    metrics: Arc<Metrics>,
+    stop: watch::Receiver<bool>,
+) -> Service {
+    Service::new(issuer)
         .allow_repeats(config.allow_repeats)
         .deadline(config.deadline)
         .metrics(move || metrics.text())

@@ -5,6 +5,7 @@ mod checkpoints;
 mod compose;
 mod config;
 mod connections;
+mod ends;
 mod metrics;
 mod recover;
 mod relay;

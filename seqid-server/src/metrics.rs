@@ -1,6 +1,7 @@
 //! What is counted, in the OpenMetrics text format. Every series exists from the start, and their number is bounded:
 //! labels are words of enums, never names that callers choose.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -11,9 +12,12 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use seqid_core::counter::CounterKey;
 use seqid_core::observer::Observer;
 use seqid_core::time::Timestamp;
 use seqid_core::{Code, Mode};
+
+use crate::ends::{Ending, Ends};
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
@@ -36,11 +40,12 @@ pub(crate) struct Metrics {
     answers: [Counter; 5],
     answer_times: Histogram,
     connections: Gauge,
+    ends: Arc<Ends>,
 }
 
 impl Metrics {
-    /// Everything at zero, in a process that began at `start`.
-    pub(crate) fn new(start: Timestamp) -> Self {
+    /// Everything at zero, in a process that began at `start`. Counters near their end are noted in `ends`.
+    pub(crate) fn new(start: Timestamp, ends: Arc<Ends>) -> Self {
         let draws = Family::<Labels<2>, Counter>::default();
         let numbers = Family::<Labels<1>, Counter>::default();
         let errors = Family::<Labels<1>, Counter>::default();
@@ -62,7 +67,9 @@ impl Metrics {
             answers: CLASSES.map(|class| answers.get_or_create_owned(&[("class", class)])),
             answer_times: Histogram::new(exponential_buckets(100e-6, 2.0, 18)),
             connections: Gauge::default(),
+            ends,
         };
+        metrics.add(Ending(Arc::clone(&metrics.ends)));
         let registry = &mut metrics.registry;
         registry.register("seqid_draws", "Draws that were answered with numbers", draws);
         registry.register("seqid_numbers", "Numbers issued, replays not counted", numbers);
@@ -156,6 +163,10 @@ impl Observer for Metrics {
         }
     }
 
+    fn near_end(&self, counter: &CounterKey) {
+        self.ends.note(counter);
+    }
+
     fn refused(&self, code: Code) {
         if let Some(counter) = self.errors.get(code as usize) {
             counter.inc();
@@ -174,7 +185,14 @@ impl Observer for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use seqid_core::clock::SystemClock;
+
     use super::*;
+
+    fn metrics(start: i64) -> Metrics {
+        let ends = Arc::new(Ends::new(Arc::new(SystemClock)));
+        Metrics::new(Timestamp::from_micros(start), ends)
+    }
 
     #[track_caller]
     fn shows(metrics: &Metrics, line: &str) {
@@ -187,7 +205,7 @@ mod tests {
 
     #[test]
     fn every_series_is_there_before_anything_happened() {
-        let metrics = Metrics::new(Timestamp::from_micros(1_500_000));
+        let metrics = metrics(1_500_000);
         shows(&metrics, r#"seqid_draws_total{mode="leased",replayed="true"} 0"#);
         shows(&metrics, r#"seqid_http_answers_total{class="5xx"} 0"#);
         shows(&metrics, "process_start_time_seconds 1.5");
@@ -205,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_mode_and_code_counts_under_its_own_name() {
-        let metrics = Metrics::new(Timestamp::from_micros(0));
+        let metrics = metrics(0);
         for (times, mode) in (1..).zip(MODES) {
             metrics.drawn(mode, times * 10, false);
             metrics.drawn(mode, 1000, true);
@@ -239,7 +257,7 @@ mod tests {
 
     #[test]
     fn commits_are_measured_in_commands_and_seconds() {
-        let metrics = Metrics::new(Timestamp::from_micros(0));
+        let metrics = metrics(0);
         metrics.committed(3, Duration::from_millis(2));
         shows(&metrics, "seqid_batch_commands_sum 3.0");
         shows(&metrics, r#"seqid_batch_commands_bucket{le="2.0"} 0"#);
@@ -249,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_open_until_it_is_dropped() {
-        let metrics = Metrics::new(Timestamp::from_micros(0));
+        let metrics = metrics(0);
         let connected = metrics.connected();
         shows(&metrics, "seqid_http_connections 1");
         drop(connected);

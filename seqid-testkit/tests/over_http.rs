@@ -25,9 +25,10 @@ use seqid_core::ledger::Refusal;
 use seqid_core::mark::NumberState;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, Gap, GapPage, Held, HoldState,
-    Issued, Listing, Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest,
-    Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
+    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, Forecast, Gap, GapPage, Held,
+    HoldState, Issued, Listing, Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved,
+    ResetRequest, Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers,
+    Warning, When,
 };
 use seqid_core::period::{Calendar, MonthDay, Period, Reset};
 use seqid_core::query::{EventPage, Order};
@@ -549,6 +550,7 @@ impl Client {
         status.reserved = figure(&document["reserved"]);
         status.voided = figure(&document["voided"]);
         status.events = figure(&document["events"]);
+        status.forecast = forecast(&document["forecast"]);
         status.warnings = warnings(document);
         status.numbers_as_text = document["max"].is_string();
         status
@@ -569,6 +571,15 @@ impl Client {
         sequence.last_id = document["last_id"].as_str().map(str::to_owned);
         sequence
     }
+}
+
+fn forecast(document: &Value) -> Option<Forecast> {
+    (!document.is_null()).then(|| Forecast {
+        last_day: figure(&document["last_day"]),
+        last_week: figure(&document["last_week"]),
+        last_month: figure(&document["last_month"]),
+        ends_on: optional(&document["ends_on"]),
+    })
 }
 
 /// The members of every draw, and `count` where several are asked for.

@@ -82,6 +82,9 @@ impl Issuer {
                 Ok(Reply::Granted(granted)) => {
                     let request_id = origin.request.clone();
                     let issued = issued(&sequence, &line, granted, request.reference, request_id)?;
+                    if issued.warnings.contains(&Warning::NearEnd) {
+                        self.observer.near_end(line.key());
+                    }
                     let held = hold.zip(granted.expires_at);
                     return Ok((issued, line, held.map(|((id, _), expires_at)| (id, expires_at))));
                 }

@@ -62,10 +62,16 @@ impl Issuer {
             let sequence = self.reload(&key).await?.unwrap_or_else(|| Arc::clone(sequence));
             line = self.make_line(&sequence, asked, opened)?;
         }
-        let next = state.map_or(line.definition().start().get(), |state| state.next);
-        let number = request
-            .number
-            .or_else(|| Number::new(next).ok().filter(|next| *next <= line.max()));
+        let number = match request.number {
+            Some(number) => Some(number),
+            None => match self.lowest_free(line.key(), state.as_ref()).await? {
+                Some(free) => Some(free),
+                None => {
+                    let next = state.map_or(line.definition().start().get(), |state| state.next);
+                    Number::new(next).ok().filter(|next| *next <= line.max())
+                }
+            },
+        };
         preview(&line, number, self.clock.now())
     }
 

@@ -4,6 +4,7 @@ mod audit;
 mod definitions;
 mod draw;
 mod fingerprint;
+mod forecast;
 mod gaps;
 mod hold;
 mod inquire;

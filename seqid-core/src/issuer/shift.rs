@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::draw::WrongReply;
+use super::forecast::Standing;
 use super::sequences::{Loaded, changed};
 use super::{Issuer, fingerprint};
 use crate::command::{Act, Command, Reply, Shift, Target};
@@ -9,6 +10,7 @@ use crate::error::{Error, InvalidRequest};
 use crate::event::{Event, EventKind, Fingerprint, Keyed, Origin};
 use crate::ledger::Refusal;
 use crate::line::{Line, LineParts};
+use crate::mark::NumberState;
 use crate::names::{IdempotencyKey, Number, Prefix, Tenant};
 use crate::numbering::{
     CounterSelector, Listing, Moved, Page, ResetRequest, Status, SyncRequest, Warning, When,
@@ -96,7 +98,21 @@ impl Issuer {
         let key = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
         let sequence = self.require(&key).await?;
         let line = self.counter_line(&sequence, &counter, sequence.head().number)?;
-        self.status_of(&sequence, &line).await
+        let status = self.status_of(&sequence, &line).await?;
+        if !status.opened {
+            return Ok(status);
+        }
+        let opened = sequence.version(status.definition_version);
+        let standing = Standing {
+            key: line.key(),
+            definition: opened.map_or(line.definition(), |version| &version.definition),
+            status: &status,
+        };
+        let forecast = self.forecast(standing).await?;
+        Ok(Status {
+            forecast: Some(forecast),
+            ..status
+        })
     }
 
     /// The answer that was given when the key was used first.
@@ -144,10 +160,15 @@ impl Issuer {
         line: &Line,
     ) -> Result<(Status, Number, u64, u64), Error> {
         let state = self.store.counter(line.key()).await?;
+        let free = self.lowest_free(line.key(), state.as_ref()).await?;
         let standing = |sequence: &Loaded, line: &Line| {
             let start = line.definition().start();
             let next = state.as_ref().map_or(start.get(), |state| state.next);
-            let status = status(sequence, line, state.as_ref());
+            let mut status = status(sequence, line, state.as_ref());
+            if free.is_some() {
+                status.next_number = free;
+                status.next_id = free.and_then(|number| line.known_id(number));
+            }
             (status, start, line.definition().step(), next)
         };
         let opened = state.as_ref().map_or(line.opened(), |state| state.version);
@@ -164,6 +185,28 @@ impl Issuer {
         };
         let line = self.line_with(&sequence, line.key().clone(), line.date(), opened)?;
         Ok(standing(&sequence, &line))
+    }
+
+    /// The lowest number that was let go and is given out next.
+    pub(super) async fn lowest_free(
+        &self,
+        key: &CounterKey,
+        state: Option<&CounterState>,
+    ) -> Result<Option<Number>, Error> {
+        let Some(state) = state.filter(|state| state.free > 0) else {
+            return Ok(None);
+        };
+        let mut after = Some((state.generation.saturating_sub(1), Number::MAX));
+        loop {
+            let page = self.store.marks(key, after, Page::LARGEST).await?;
+            let free = page.iter().find(|record| record.mark.state == NumberState::Free);
+            if let Some(free) = free {
+                return Ok(Some(free.mark.run.first));
+            }
+            // It may have been drawn meanwhile.
+            let Some(last) = page.last() else { return Ok(None) };
+            after = Some((last.mark.generation, last.mark.run.first));
+        }
     }
 
     /// The line of a counter that is named without a draw: its free fields are empty.
@@ -322,7 +365,8 @@ fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>) -> Statu
     let definition = line.definition();
     let next = state.map_or(definition.start().get(), |state| state.next);
     let next_number = Number::new(next).ok().filter(|next| *next <= line.max());
-    let remaining = next_number.map_or(0, |next| (line.max().get() - next.get()) / definition.step() + 1);
+    let ahead = next_number.map_or(0, |next| (line.max().get() - next.get()) / definition.step() + 1);
+    let remaining = ahead.saturating_add(state.map_or(0, |state| state.free));
     let mut warnings = Vec::new();
     if sequence.head().definition.warn_at() >= remaining {
         warnings.push(Warning::NearEnd);
@@ -350,6 +394,7 @@ fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>) -> Statu
         reserved: state.map_or(0, |state| state.reserved),
         voided: state.map_or(0, |state| state.voided),
         events: state.map_or(0, |state| state.chain.n),
+        forecast: None,
         warnings,
         numbers_as_text: definition.numbers_as_text(),
     }

@@ -34,7 +34,7 @@ impl MarkTable {
         counter: &CounterKey,
         after: Option<(u32, Number)>,
         limit: usize,
-        log: impl Iterator<Item = &'e Event> + Clone,
+        log: &(impl Iterator<Item = &'e Event> + Clone),
     ) -> Vec<MarkRecord> {
         let behind = |mark: &&Mark| after.is_none_or(|after| (mark.generation, mark.run.first) > after);
         let record = |mark: &Mark| {

@@ -78,10 +78,10 @@ impl Counter {
             ..self.state.clone()
         };
         self.state = match event.kind {
-            EventKind::Issued => dated(self.drawn(state, required(event)?, max)?, event, definition)?,
+            EventKind::Issued => dated(self.drawn(&state, required(event)?, max)?, event, definition)?,
             EventKind::Reserved => {
                 let (run, hold) = (required(event)?, held(event)?);
-                let state = dated(self.drawn(state, run, max)?, event, definition)?;
+                let state = dated(self.drawn(&state, run, max)?, event, definition)?;
                 self.open.insert(
                     run.first.get(),
                     Open {
@@ -138,7 +138,7 @@ impl Counter {
                 }
             }
             EventKind::Recovered => match event.run {
-                Some(run) => self.drawn(state, run, max)?,
+                Some(run) => self.drawn(&state, run, max)?,
                 None => state,
             },
             EventKind::Skipped => {
@@ -159,10 +159,10 @@ impl Counter {
     }
 
     /// The run is the beginning of one that is offered again, or lies where the counter stands.
-    fn drawn(&mut self, state: CounterState, run: Run, max: Number) -> Result<CounterState, Wrong> {
-        match self.withdrawn(&state, run)? {
+    fn drawn(&mut self, state: &CounterState, run: Run, max: Number) -> Result<CounterState, Wrong> {
+        match self.withdrawn(state, run)? {
             Some(state) => Ok(state),
-            None => given(&state, run, Some(max)),
+            None => given(state, run, Some(max)),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use seqid_core::clock::{Clock, SystemClock};
 use seqid_core::command::Command;
+use seqid_core::counter::CounterKey;
 use seqid_core::definition::Mode;
 use seqid_core::numbering::DrawRequest;
 use seqid_core::observer::{Observer, Unobserved};
@@ -42,6 +43,7 @@ impl Clock for Bomb {
 }
 
 impl Observer for Bomb {
+    fn near_end(&self, _: &CounterKey) {}
     fn drawn(&self, _: Mode, _: u32, _: bool) {}
     fn refused(&self, _: Code) {}
     fn committed(&self, _: usize, _: Duration) {

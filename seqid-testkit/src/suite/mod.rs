@@ -38,6 +38,7 @@ mod cases {
     pub mod durability;
     pub mod events;
     pub mod expiry;
+    pub mod forecasts;
     pub mod holding;
     pub mod inquiries;
     pub mod keys;
@@ -555,6 +556,15 @@ suite! { $
         what_is_not_an_id_is_not_recognised
         an_id_of_two_sequences_is_ambiguous
         counters_are_listed_with_their_status
+    }
+    forecasts {
+        an_unopened_counter_has_no_forecast
+        what_was_used_lately_says_when_a_counter_ends
+        the_last_instant_of_a_window_counts
+        a_counter_that_outlasts_its_period_does_not_end
+        numbers_that_were_jumped_over_are_not_use
+        an_ended_counter_has_no_end_to_come
+        numbers_that_were_let_go_are_left_and_come_next
     }
     audits {
         the_newest_events_come_first
