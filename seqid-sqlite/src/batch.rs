@@ -9,8 +9,11 @@ use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::{Event, EventKind, KeyName};
 use seqid_core::intake::{Intake, Sealed};
-use seqid_core::ledger::{Found, Linked, MarkChange, Refusal, SequenceState, Snapshot, TenantCount};
-use seqid_core::names::Tenant;
+use seqid_core::ledger::{
+    Found, Linked, MarkChange, MarkNeed, Refusal, Reservation, SequenceState, Snapshot, TenantCount,
+};
+use seqid_core::mark::{Mark, NumberState};
+use seqid_core::names::{Number, Tenant};
 use seqid_core::time::Timestamp;
 
 use crate::config::SqliteConfig;
@@ -69,10 +72,12 @@ struct Known {
     counters: HashMap<CounterKey, (i64, CounterState)>,
     /// Rows of many more counters, by [`CounterKey::lane_hash`]: two counters may share one.
     rows: HashMap<u64, i64>,
+    /// Holds that began lately, by the row of the counter, the generation and the first number.
+    holds: HashMap<(i64, u32, Number), Mark>,
 }
 
 impl Known {
-    /// The most sequences, and the most counters, that are remembered.
+    /// The most sequences, the most counters and the most holds that are remembered.
     const MOST: usize = 10_000;
     /// The most rows of counters that are remembered: 36 MB, as much as the map takes from half of them on.
     const MOST_ROWS: usize = 1_800_000;
@@ -98,6 +103,37 @@ impl Known {
 }
 
 impl Known {
+    /// Notes what a change leaves of a mark.
+    fn note_mark(&mut self, row: i64, change: &MarkChange) {
+        let name = (row, change.generation, change.first);
+        match &change.mark {
+            Some(mark) if mark.state == NumberState::Reserved => {
+                if self.holds.len() >= Self::MOST {
+                    self.holds.clear();
+                }
+                self.holds.insert(name, mark.clone());
+            }
+            _ => {
+                self.holds.remove(&name);
+            }
+        }
+    }
+
+    /// The hold that a need asks for, if it is remembered.
+    fn hold(&self, row: i64, need: &MarkNeed) -> Option<&Mark> {
+        let MarkNeed::Reservation {
+            generation,
+            first,
+            id,
+            ..
+        } = need
+        else {
+            return None;
+        };
+        let mark = self.holds.get(&(row, *generation, *first))?;
+        mark.hold.filter(|hold| hold.id == *id).map(|_| mark)
+    }
+
     fn put_row(&mut self, key: &CounterKey, id: i64) {
         if self.rows.len() >= Self::MOST_ROWS {
             self.rows.clear();
@@ -216,8 +252,15 @@ impl<'a> Batch<'a> {
             self.snapshot.load_tenant(tenant, count);
         }
         for need in self.snapshot.mark_needs(commands.iter().copied(), self.now) {
-            if let Some(row) = self.counters.get(need.counter()) {
-                marks::load(self.connection, &mut self.snapshot, row.id, need)?;
+            let Some(CounterRow { id: row, .. }) = self.counters.get(need.counter()) else {
+                continue;
+            };
+            match (self.tables.known.hold(*row, &need), need) {
+                (Some(mark), MarkNeed::Reservation { counter, id, .. }) => {
+                    let held = Reservation::Held(mark.clone());
+                    self.snapshot.load_reservation(counter, id, held);
+                }
+                (_, need) => marks::load(self.connection, &mut self.snapshot, *row, need)?,
             }
         }
         Ok(())
@@ -405,6 +448,7 @@ impl<'a> Batch<'a> {
             };
             let n = change.mark.as_ref().map(|mark| mark.n);
             self.moved.insert(row.id);
+            self.tables.known.note_mark(row.id, change);
             changed.push(MarkRow {
                 counter: row.id,
                 change,
