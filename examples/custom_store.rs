@@ -25,6 +25,7 @@ use seqid_core::store::{
     AuditLog, Capabilities, CounterRecord, DefinitionRecord, DefinitionStore, MarkRecord, ReservationRecord,
     SequenceRecord, StoreError,
 };
+use seqid_core::time::Date;
 use seqid_core::{CounterStore, Issuer, Numbering, Prefix};
 
 /// Tables, as any database would have them.
@@ -87,7 +88,11 @@ impl Tables {
             let state = self.sequences.iter().find(|(other, _)| {
                 other.tenant == key.tenant && other.folded_prefix() == key.folded_prefix()
             });
-            snapshot.load_sequence(key, state.map(|(_, state)| state.clone()));
+            let state = state.map(|(_, state)| SequenceState {
+                tenant_closed_through: self.all_closed_through(&key.tenant),
+                ..state.clone()
+            });
+            snapshot.load_sequence(key, state);
         }
         for key in needs.counters {
             let found = self.find(&key);
@@ -102,11 +107,30 @@ impl Tables {
             snapshot.load_key(name, event.cloned());
         }
         for tenant in needs.tenants {
-            let of_tenant = || self.sequences.iter().filter(|(key, _)| key.tenant == tenant);
+            let of_tenant = || {
+                let of_tenant = self.sequences.iter().filter(|(key, _)| key.tenant == tenant);
+                of_tenant.filter(|(key, _)| !key.is_whole())
+            };
             let implicit = of_tenant().filter(|(_, state)| state.implicit).count() as u64;
             let written = of_tenant().count() as u64 - implicit;
             snapshot.load_tenant(tenant, TenantCount { implicit, written });
         }
+        for sequence in needs.held {
+            let others = self
+                .counters
+                .iter()
+                .filter(|(key, _)| *key.sequence() == sequence);
+            let others = others.filter(|(key, _)| snapshot.counter_state(key).is_none());
+            let held = others.map(|(_, state)| state.reserved).sum();
+            snapshot.load_held(sequence, held);
+        }
+    }
+
+    /// The last date that is closed for all sequences of a tenant.
+    fn all_closed_through(&self, tenant: &Tenant) -> Option<Date> {
+        let whole = SequenceKey::whole(tenant.clone());
+        let (_, state) = self.sequences.iter().find(|(key, _)| *key == whole)?;
+        state.closed_through
     }
 
     fn find(&self, key: &CounterKey) -> Found {
@@ -155,6 +179,8 @@ impl Tables {
             key: key.clone(),
             archived: state.archived,
             implicit: state.implicit,
+            closed_through: state.closed_through,
+            tenant_closed_through: self.all_closed_through(&key.tenant),
             versions,
         }
     }
@@ -226,6 +252,7 @@ impl DefinitionStore for TableStore {
     async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
         let tables = self.lock();
         let found = tables.sequences.iter().find(|(other, _)| other == key);
+        let found = found.filter(|(key, _)| !key.is_whole());
         Ok(found.map(|(key, state)| tables.record(key, state)))
     }
 
@@ -239,7 +266,7 @@ impl DefinitionStore for TableStore {
         let mut found: Vec<_> = tables
             .sequences
             .iter()
-            .filter(|(key, _)| key.tenant == *tenant)
+            .filter(|(key, _)| key.tenant == *tenant && !key.is_whole())
             .collect();
         found.retain(|(key, _)| after.is_none_or(|after| key.prefix.as_str() > after));
         found.sort_by(|(a, _), (b, _)| a.prefix.cmp(&b.prefix));

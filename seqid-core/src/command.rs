@@ -73,6 +73,12 @@ pub enum Act {
     Settle(Settle),
     /// Declare numbers void.
     Void(Void),
+    /// Let go of holds of a counter that have ended, as every write to it does, and do nothing else.
+    Expire(CounterKey),
+    /// End a sequence: it gives no numbers any more.
+    Archive(Archive),
+    /// Close document dates, or open them again.
+    Close(Close),
 }
 
 impl Void {
@@ -97,6 +103,9 @@ impl Act {
             Self::Define(define) => &define.sequence,
             Self::Settle(settle) => settle.counter.sequence(),
             Self::Void(void) => void.line.key().sequence(),
+            Self::Expire(counter) => counter.sequence(),
+            Self::Archive(archive) => &archive.sequence,
+            Self::Close(close) => &close.sequence,
         }
     }
 
@@ -106,9 +115,10 @@ impl Act {
         match self {
             Self::Draw(draw) => Some(draw.line.key()),
             Self::Shift(shift) => Some(shift.line.key()),
-            Self::Define(_) => None,
+            Self::Define(_) | Self::Archive(_) | Self::Close(_) => None,
             Self::Settle(settle) => Some(&settle.counter),
             Self::Void(void) => Some(void.line.key()),
+            Self::Expire(counter) => Some(counter),
         }
     }
 
@@ -200,6 +210,37 @@ pub struct Void {
     pub reason: Reason,
 }
 
+/// End a sequence.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    /// The sequence.
+    pub sequence: SequenceKey,
+    /// The version that the caller believes to be the newest, if it says so.
+    pub expected: Option<u32>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Close document dates of a sequence, or of all sequences of a tenant, or open them again.
+#[derive(Debug, Clone)]
+pub struct Close {
+    /// The sequence, or [all of the tenant](SequenceKey::whole).
+    pub sequence: SequenceKey,
+    /// Which dates.
+    pub dates: Dates,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Which document dates are closed or opened. Those that are closed always reach back without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dates {
+    /// Those up to this one, which is included, are closed.
+    ClosedThrough(Date),
+    /// Those from this one on are open.
+    OpenFrom(Date),
+}
+
 /// Move a counter.
 #[derive(Debug, Clone)]
 pub struct Shift {
@@ -276,6 +317,12 @@ pub enum Reply {
     Settled(Settled),
     /// Numbers were declared void, now or before.
     Voided(Voided),
+    /// Holds that had ended were let go.
+    Expired(Expired),
+    /// The sequence is archived, now or before.
+    Archived(Archived),
+    /// Dates were closed or opened, or were so already.
+    Closed(Closed),
     /// The key was used before with an equal request: this is the event of that time. Nothing was done.
     Replayed(Box<Event>),
 }
@@ -317,6 +364,31 @@ pub struct Voided {
     pub were_issued: bool,
     /// Whether they were void before.
     pub repeated: bool,
+}
+
+/// What was let go of a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// How many holds.
+    pub holds: u64,
+    /// Whether others may have ended that were not let go yet.
+    pub more: bool,
+}
+
+/// A sequence that is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Archived {
+    /// Whether it was archived before.
+    pub repeated: bool,
+}
+
+/// Which document dates are closed after a [`Close`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// Those up to this one, by what was closed of the sequence or of its tenant as a whole; `None` when all are open.
+    pub through: Option<Date>,
+    /// Whether that was changed just now.
+    pub changed: bool,
 }
 
 /// Where a counter was moved.

@@ -26,6 +26,19 @@ impl SequenceKey {
         Self { tenant, prefix }
     }
 
+    /// All sequences of a tenant, those of the future included. It has no definition and gives no numbers; its chain has
+    /// the events that concern all of them.
+    #[must_use]
+    pub fn whole(tenant: Tenant) -> Self {
+        Self::new(tenant, Prefix::whole())
+    }
+
+    /// Whether it stands for all sequences of its tenant.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.prefix.is_whole()
+    }
+
     /// A hash that is the same for equal keys within one process, and for the sequence's counters.
     #[must_use]
     pub fn sequence_hash(&self) -> u64 {

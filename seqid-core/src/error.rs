@@ -191,6 +191,7 @@ fn refusal_code(refusal: &Refusal) -> Code {
             Code::SequenceNotFound
         }
         Refusal::Archived => Code::SequenceArchived,
+        Refusal::PeriodClosed { .. } | Refusal::AllClosed { .. } => Code::PeriodClosed,
         Refusal::Frozen => Code::Frozen,
         Refusal::WouldRepeat { .. } => Code::WouldRepeat,
         Refusal::NotAMember { .. } => Code::InvalidRequest,
@@ -287,6 +288,7 @@ codes! {
     Exhausted "exhausted" No "The counter has no number left",
     BatchDoesNotFit "batch-does-not-fit" No "The counter has fewer numbers left than were asked for",
     WouldRepeat "would-repeat" No "Numbers would repeat",
+    PeriodClosed "period-closed" No "The document date is closed",
     DateBeforeLast "date-before-last" No "A later document has its number already",
     DateChanged "date-changed" No "The date was fixed when the numbers were reserved",
     HasOpenReservations "has-open-reservations" No "Numbers are reserved",

@@ -40,11 +40,17 @@ pub enum EventKind {
     Voided = 10,
     /// A hold ended: the run is void, or is offered again where the definition says so.
     Expired = 11,
+    /// The sequence was archived: it gives no numbers any more, and is never defined again.
+    Archived = 12,
+    /// Documents of dates up to the event's date get no numbers.
+    Closed = 13,
+    /// Documents of dates from the event's date on get numbers again.
+    Reopened = 14,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 11] = [
+    pub const ALL: [EventKind; 14] = [
         Self::Issued,
         Self::Skipped,
         Self::External,
@@ -56,6 +62,9 @@ impl EventKind {
         Self::Confirmed,
         Self::Voided,
         Self::Expired,
+        Self::Archived,
+        Self::Closed,
+        Self::Reopened,
     ];
 
     /// The word for it, in JSON and on the wire.
@@ -73,6 +82,9 @@ impl EventKind {
             Self::Confirmed => "confirmed",
             Self::Voided => "voided",
             Self::Expired => "expired",
+            Self::Archived => "archived",
+            Self::Closed => "closed",
+            Self::Reopened => "reopened",
         }
     }
 
@@ -99,7 +111,7 @@ pub struct Origin {
 pub enum Subject {
     /// A line of integers.
     Counter(CounterKey),
-    /// The sequence: its definitions.
+    /// The sequence: its definitions, its closed dates, its end.
     Sequence(SequenceKey),
 }
 
@@ -219,7 +231,7 @@ pub struct Event {
     pub version: u32,
     /// The guarantee under which the numbers were given.
     pub mode: Mode,
-    /// The document date.
+    /// The document date; of a sequence, the date through which it is closed, or from which it is open again.
     pub date: Option<Date>,
     /// Values of the free fields of the id.
     pub fields: FieldValues,

@@ -136,7 +136,7 @@ document! {
     position: u64,
     kind: String,
     tenant: Tenant,
-    prefix: Prefix,
+    prefix: String,
     n: u64,
     generation: u32,
     epoch: u32,
@@ -214,7 +214,8 @@ impl Document {
     }
 
     fn subject(&self) -> Result<Subject, &'static str> {
-        let sequence = SequenceKey::new(self.tenant.clone(), self.prefix.clone());
+        let prefix = Prefix::of_event(&self.prefix).map_err(|_| "prefix")?;
+        let sequence = SequenceKey::new(self.tenant.clone(), prefix);
         let first = optional(self.period_start.as_deref(), day, "period_start")?;
         let last = optional(self.period_end.as_deref(), day, "period_end")?;
         let days = both(first, last).ok_or("period_end")?;

@@ -22,6 +22,7 @@ use crate::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionRecord, DefinitionStore, EventSource,
     MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
+use crate::time::Date;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -97,10 +98,7 @@ impl Tables {
     fn load(&self, snapshot: &mut Snapshot, commands: &[Command]) {
         let needs = snapshot.needs(commands);
         for key in needs.sequences {
-            let state = self
-                .sequences
-                .get(&(key.tenant.clone(), key.folded_prefix()))
-                .cloned();
+            let state = self.sequence(&key);
             snapshot.load_sequence(key, state);
         }
         for key in needs.counters {
@@ -113,7 +111,8 @@ impl Tables {
         }
         for tenant in needs.tenants {
             let mut count = TenantCount::default();
-            for ((_, _), state) in self.sequences.iter().filter(|((of, _), _)| *of == tenant) {
+            let of_tenant = self.sequences.iter().filter(|((of, _), _)| *of == tenant);
+            for (_, state) in of_tenant.filter(|(_, state)| !state.prefix.is_whole()) {
                 *if state.implicit {
                     &mut count.implicit
                 } else {
@@ -122,6 +121,29 @@ impl Tables {
             }
             snapshot.load_tenant(tenant, count);
         }
+        for sequence in needs.held {
+            let others = self
+                .counters
+                .iter()
+                .filter(|(key, _)| *key.sequence() == sequence && snapshot.counter_state(key).is_none());
+            let held = others.map(|(_, state)| state.reserved).sum();
+            snapshot.load_held(sequence, held);
+        }
+    }
+
+    fn sequence(&self, key: &SequenceKey) -> Option<SequenceState> {
+        let state = self.sequences.get(&(key.tenant.clone(), key.folded_prefix()))?;
+        Some(SequenceState {
+            tenant_closed_through: self.all_closed_through(&key.tenant),
+            ..state.clone()
+        })
+    }
+
+    /// The last date that is closed for all sequences of a tenant.
+    fn all_closed_through(&self, tenant: &Tenant) -> Option<Date> {
+        let whole = SequenceKey::whole(tenant.clone());
+        let state = self.sequences.get(&(whole.tenant.clone(), whole.folded_prefix()));
+        state.and_then(|state| state.closed_through)
     }
 
     fn find(&self, key: &CounterKey) -> Found {
@@ -175,9 +197,11 @@ impl Tables {
             .filter_map(definition_record)
             .collect();
         SequenceRecord {
-            key,
             archived: state.archived,
             implicit: state.implicit,
+            closed_through: state.closed_through,
+            tenant_closed_through: self.all_closed_through(&key.tenant),
+            key,
             versions,
         }
     }
@@ -258,7 +282,7 @@ impl DefinitionStore for MemoryStore {
         let tables = self.lock();
         let state = tables.sequences.get(&(key.tenant.clone(), key.folded_prefix()));
         Ok(state
-            .filter(|state| state.prefix == key.prefix)
+            .filter(|state| state.prefix == key.prefix && !key.is_whole())
             .map(|state| tables.record(key.clone(), state)))
     }
 
@@ -273,7 +297,9 @@ impl DefinitionStore for MemoryStore {
             .sequences
             .iter()
             .filter(|((of, _), state)| {
-                of == tenant && after.is_none_or(|after| state.prefix.as_str() > after)
+                of == tenant
+                    && !state.prefix.is_whole()
+                    && after.is_none_or(|after| state.prefix.as_str() > after)
             })
             .map(|(_, state)| state)
             .collect();

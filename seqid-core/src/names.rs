@@ -159,6 +159,35 @@ text_type!(
     }
 );
 
+impl Prefix {
+    /// Stands in the place of a prefix for all sequences of a tenant. No request can name a sequence so.
+    const WHOLE: &str = "*";
+
+    /// All sequences of a tenant, as the events that concern them name it: `*`.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self(Self::WHOLE.into())
+    }
+
+    /// Whether it stands for all sequences of a tenant.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        &*self.0 == Self::WHOLE
+    }
+
+    /// A prefix as events name it: one of a sequence, or `*`.
+    ///
+    /// # Errors
+    /// [`InvalidText`] names the rule that the text breaks.
+    pub fn of_event(text: &str) -> Result<Self, InvalidText> {
+        if text == Self::WHOLE {
+            Ok(Self::whole())
+        } else {
+            Self::new(text)
+        }
+    }
+}
+
 impl Default for Tenant {
     /// The tenant of a request that names none: `default`.
     fn default() -> Self {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::checkpoint::Checkpoint;
 use crate::command::End;
@@ -74,6 +75,24 @@ pub trait Numbering: Send + Sync + fmt::Debug {
 
     /// The sequences of a tenant in order of their prefixes.
     async fn sequences(&self, tenant: Tenant, page: Page) -> Result<Listing<Sequence>, Error>;
+
+    /// The versions of a sequence's definition, the oldest first.
+    async fn versions(
+        &self,
+        tenant: Tenant,
+        prefix: Prefix,
+        page: Page,
+    ) -> Result<Listing<DefinitionVersion>, Error>;
+
+    /// Ends a sequence: it gives no numbers any more and is never defined again. It can be read as before. Refused
+    /// while numbers of it are held; repeating it changes nothing and answers the same.
+    async fn archive(&self, request: ArchiveRequest) -> Result<Archived, Error>;
+
+    /// Closes document dates: no document of such a date gets a number. Forward only; repeating it changes nothing.
+    async fn close(&self, request: CloseRequest) -> Result<Closed, Error>;
+
+    /// Opens document dates again.
+    async fn reopen(&self, request: ReopenRequest) -> Result<Closed, Error>;
 
     /// The counters of a sequence in the order in which they opened.
     async fn counters(&self, tenant: Tenant, prefix: Prefix, page: Page) -> Result<Listing<Status>, Error>;
@@ -572,6 +591,8 @@ pub struct Status {
     pub events: u64,
     /// How fast it is used and when it ends; `None` for a counter that has not opened, in lists, and after a move.
     pub forecast: Option<Forecast>,
+    /// Whether the sequence was archived: it gives no numbers any more, whatever is left.
+    pub archived: bool,
     /// What should be looked at.
     pub warnings: Vec<Warning>,
     /// Whether the sequence's numbers are written as text on the wire.
@@ -799,8 +820,10 @@ pub struct Sequence {
     pub definition: Definition,
     /// Whether a draw made it.
     pub implicit: bool,
-    /// Whether it was archived.
+    /// Whether it was archived: it gives no numbers any more.
     pub archived: bool,
+    /// The last document date that is closed, in this sequence or in all; `None` when all are open.
+    pub closed_through: Option<Date>,
     /// When the version was saved.
     pub changed_at: Timestamp,
     /// Who saved it.
@@ -809,6 +832,150 @@ pub struct Sequence {
     pub first_id: Option<String>,
     /// The last id of today's counter.
     pub last_id: Option<String>,
+}
+
+/// A version of a definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefinitionVersion {
+    /// The version, from 1.
+    pub version: u32,
+    /// When it was saved.
+    pub changed_at: Timestamp,
+    /// Who saved it.
+    pub changed_by: Option<Label>,
+    /// The definition with every default made explicit.
+    pub definition: DefinitionSpec,
+    /// How it differs from the version before; nothing for the first.
+    pub changes: Vec<MemberChange>,
+}
+
+/// A member of a definition that differs between two versions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberChange {
+    /// Its name.
+    pub member: String,
+    /// Its value in the version before; null where it was absent.
+    pub before: Value,
+    /// Its value now; null where it is absent.
+    pub after: Value,
+}
+
+/// A sequence to be ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ArchiveRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence.
+    pub prefix: Prefix,
+    /// Why.
+    pub reason: Reason,
+    /// The version that the caller believes to be the newest; any when absent.
+    pub if_version: Option<u32>,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl ArchiveRequest {
+    /// Ends the sequence `prefix` of the default tenant.
+    #[must_use]
+    pub fn new(prefix: Prefix, reason: Reason) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix,
+            reason,
+            if_version: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// A sequence after [`Numbering::archive`].
+#[derive(Debug, Clone)]
+pub struct Archived {
+    /// The sequence as it is now.
+    pub sequence: Sequence,
+    /// Whether it was archived before.
+    pub repeated: bool,
+}
+
+/// Document dates to be closed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CloseRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence; all of the tenant, those of the future included, when absent.
+    pub prefix: Option<Prefix>,
+    /// The last date that is closed.
+    pub through: Date,
+    /// Why.
+    pub reason: Reason,
+    /// What a repetition of the request is recognised by.
+    pub key: Option<IdempotencyKey>,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl CloseRequest {
+    /// Closes the dates up to `through` for all sequences of the default tenant.
+    #[must_use]
+    pub fn new(through: Date, reason: Reason) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix: None,
+            through,
+            reason,
+            key: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// Document dates to be opened again.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReopenRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence; all of the tenant when absent. What was closed of single sequences stays closed then.
+    pub prefix: Option<Prefix>,
+    /// The first date that is open.
+    pub from: Date,
+    /// Why.
+    pub reason: Reason,
+    /// What a repetition of the request is recognised by.
+    pub key: Option<IdempotencyKey>,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl ReopenRequest {
+    /// Opens the dates from `from` on for all sequences of the default tenant.
+    #[must_use]
+    pub fn new(from: Date, reason: Reason) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix: None,
+            from,
+            reason,
+            key: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// What is closed after [`Numbering::close`] or [`Numbering::reopen`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The sequence; `None` for all of the tenant.
+    pub prefix: Option<Prefix>,
+    /// The last document date that is closed, in this sequence or in all; `None` when all are open.
+    pub closed_through: Option<Date>,
+    /// Whether the request changed it.
+    pub changed: bool,
+    /// Whether this is the answer to an earlier request with the same key.
+    pub replayed: bool,
 }
 
 /// Which part of a list.
@@ -841,7 +1008,7 @@ impl Default for Page {
 pub struct AuditRequest {
     /// The tenant.
     pub tenant: Tenant,
-    /// The sequence.
+    /// The sequence; [`Prefix::whole`] for what concerns all sequences and none by itself.
     pub prefix: Option<Prefix>,
     /// The counter's period, such as `2026-03`. Needs the sequence.
     pub period: Option<String>,

@@ -15,7 +15,7 @@ use crate::mark::Mark;
 use crate::names::{Label, Number, Tenant};
 use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 
 /// A store of counters.
 ///
@@ -51,7 +51,8 @@ pub trait CounterStore: Send + Sync + fmt::Debug {
 /// The read side of definitions.
 #[async_trait]
 pub trait DefinitionStore: Send + Sync + fmt::Debug {
-    /// A sequence with all versions of its definition, or `None` when it was never defined.
+    /// A sequence with all versions of its definition, or `None` when it was never defined: so is
+    /// [`SequenceKey::whole`], which is in no list either.
     async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError>;
 
     /// The sequences of a tenant in order of their prefixes, at most `limit`, those behind `after`.
@@ -175,11 +176,21 @@ pub struct SequenceRecord {
     pub archived: bool,
     /// Whether a draw made its definition.
     pub implicit: bool,
+    /// The last document date that is closed of this sequence by itself.
+    pub closed_through: Option<Date>,
+    /// The last document date that is closed of its tenant as a whole.
+    pub tenant_closed_through: Option<Date>,
     /// All versions, the newest last; never empty. The version is the position, from 1.
     pub versions: Vec<DefinitionRecord>,
 }
 
 impl SequenceRecord {
+    /// The last document date that is closed, whatever closed it.
+    #[must_use]
+    pub fn last_closed(&self) -> Option<Date> {
+        self.closed_through.max(self.tenant_closed_through)
+    }
+
     /// The newest version.
     #[must_use]
     pub fn head(&self) -> u32 {
@@ -414,6 +425,9 @@ impl EventKind {
     /// Whether the event's run has rendered ids that somebody outside may hold.
     #[must_use]
     pub const fn has_ids(self) -> bool {
-        !matches!(self, Self::Defined)
+        !matches!(
+            self,
+            Self::Defined | Self::Archived | Self::Closed | Self::Reopened
+        )
     }
 }

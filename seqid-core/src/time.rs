@@ -131,6 +131,11 @@ impl Date {
         (date.year() >= 1).then_some(Self(date))
     }
 
+    /// The day before, or `None` before the earliest.
+    pub(crate) fn yesterday(self) -> Option<Self> {
+        Self::from_days_since_epoch(self.days_since_epoch() - 1)
+    }
+
     pub(crate) fn from_jiff(date: jiff::civil::Date) -> Self {
         Self(date)
     }

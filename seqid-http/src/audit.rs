@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use seqid_core::Number;
 use seqid_core::event::{EventKind, Recorded};
 use seqid_core::numbering::AuditRequest;
 use seqid_core::query::{EventPage, EventQuery, Order};
+use seqid_core::{Number, Prefix};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -125,7 +125,7 @@ fn format_accepted(headers: &HeaderMap) -> Option<Format> {
 
 fn request(params: &mut Params, caller: &Caller) -> Result<AuditRequest, Problem> {
     let mut request = AuditRequest::new(caller.tenant(None)?);
-    request.prefix = params.parsed("prefix")?;
+    request.prefix = params.take("prefix", Prefix::of_event)?;
     request.period = params.text("period");
     request.scope = params.scope();
     request.id = params.text("id");
@@ -215,13 +215,13 @@ pub(crate) struct EventDocument {
     authority: String,
     /// Its place in the store's log.
     position: u64,
-    /// What happened: `issued`, `skipped`, `external`, `returned`, `restarted`, `defined`, `recovered`. New ones may be
-    /// added.
+    /// What happened: `issued`, `skipped`, `external`, `returned`, `restarted`, `defined`, `recovered`, `reserved`,
+    /// `confirmed`, `voided`, `expired`, `archived`, `closed`, `reopened`. New ones may be added.
     #[schema(examples("issued"))]
     kind: String,
     /// The tenant.
     tenant: String,
-    /// The sequence.
+    /// The sequence; `*` for an event that concerns all of the tenant.
     #[schema(examples("INV"))]
     prefix: String,
     /// The counter's scope values; null for an event of the sequence as a whole.
@@ -261,7 +261,7 @@ pub(crate) struct EventDocument {
     definition_version: u32,
     /// The guarantee: `gapless`, `ordered` or `leased`.
     mode: String,
-    /// The document date.
+    /// The document date; for `closed` the last date that is closed, for `reopened` the first that is open.
     #[schema(required, format = Date)]
     date: Option<String>,
     /// Values of the free fields of the id.

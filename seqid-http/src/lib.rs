@@ -2,6 +2,7 @@
 
 mod audit;
 mod checkpoint;
+mod closing;
 mod counters;
 mod docs;
 mod draws;
@@ -44,6 +45,7 @@ pub fn router(service: Service) -> Router {
         .merge(audit::routes())
         .merge(checkpoint::routes())
         .merge(sequences::routes())
+        .merge(closing::routes())
         .merge(health::routes())
         .merge(docs::routes())
         .fallback(no_such_path)

@@ -27,7 +27,8 @@ pub(crate) fn json() -> String {
         (name = "reservations", description = "Numbers that are held while a document is not sure to come"),
         (name = "counters", description = "Where counters stand, and moving them"),
         (name = "ids", description = "Ids before and after the fact"),
-        (name = "sequences", description = "Definitions"),
+        (name = "sequences", description = "Definitions, their versions, and the end of a sequence"),
+        (name = "closing", description = "Document dates that are closed"),
         (name = "audit", description = "Who got which numbers, when and why, and proof of it"),
         (name = "operation", description = "For those who run the service"),
     ),
@@ -53,6 +54,11 @@ pub(crate) fn json() -> String {
         crate::sequences::sequence,
         crate::sequences::put_sequence,
         crate::sequences::patch_sequence,
+        crate::sequences::versions,
+        crate::closing::archive,
+        crate::closing::delete_sequence,
+        crate::closing::close,
+        crate::closing::reopen,
         crate::health::health,
         crate::health::ready,
         crate::health::metrics,
@@ -69,7 +75,13 @@ impl Modify for Common {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let paths = &mut api.paths.paths;
         for (path, item) in paths.iter_mut() {
-            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch];
+            let operations = [
+                &mut item.get,
+                &mut item.put,
+                &mut item.post,
+                &mut item.patch,
+                &mut item.delete,
+            ];
             for operation in operations.into_iter().filter_map(Option::as_mut) {
                 describe(path, operation);
             }
@@ -112,6 +124,7 @@ const TENANT: &str = "The tenant: 1 to 64 letters, digits, `_`, `-` and `.`; `de
 const KEY: &str = "1 to 255 printable ASCII characters. The request has its effect once under it, however often it \
     is sent; the answer is the same each time.";
 const NO_KEY: &str = "Accepted and not needed: the reservation itself tells a repetition.";
+const NO_KEY_TO_ARCHIVE: &str = "Accepted and not needed: a sequence is archived once.";
 const REQUEST_ID: &str = "The request's name in the audit and the log: 1 to 255 printable ASCII characters. One is \
     made when it is absent, and every answer carries it.";
 const REPLAYED: &str = "`true` when this is the answer to an earlier request: one with the same `Idempotency-Key`, or one \
@@ -120,8 +133,9 @@ const REPLAYED: &str = "`true` when this is the answer to an earlier request: on
 /// What is said of an operation's `Idempotency-Key`.
 fn key(operation: &str) -> Option<&'static str> {
     match operation {
-        "next" | "batch" | "reserve" | "void" | "reset" | "sync" => Some(KEY),
+        "next" | "batch" | "reserve" | "void" | "reset" | "sync" | "close" | "reopen" => Some(KEY),
         "confirm" | "void_reservation" => Some(NO_KEY),
+        "archive" | "delete_sequence" => Some(NO_KEY_TO_ARCHIVE),
         _ => None,
     }
 }
@@ -190,7 +204,7 @@ fn problems(operation: &str) -> Vec<Code> {
         AmbiguousId, BatchDoesNotFit, CaseVariant, DateBeforeLast, DateChanged, DateOutOfWindow,
         DeadlineBeforeSealing, DefinitionRefused, Draining, Exhausted, ForceNotAllowed, Frozen,
         HasOpenReservations, IdNotRecognised, IdempotencyMismatch, Internal, InvalidRequest, NewerSchema,
-        NotVoidable, OutcomeUnknown, Overloaded, ReservationConfirmed, ReservationExpired,
+        NotVoidable, OutcomeUnknown, Overloaded, PeriodClosed, ReservationConfirmed, ReservationExpired,
         ReservationNotFound, ReservationVoided, RestoredStore, ScopeMismatch, SequenceArchived,
         SequenceNotFound, StoreFull, StoreUnavailable, TenantMismatch, VersionMismatch, VersionRequired,
         WouldRepeat,
@@ -229,6 +243,7 @@ fn problems(operation: &str) -> Vec<Code> {
             KEYED,
             &[
                 Exhausted,
+                PeriodClosed,
                 DateBeforeLast,
                 DefinitionRefused,
                 DeadlineBeforeSealing,
@@ -244,6 +259,7 @@ fn problems(operation: &str) -> Vec<Code> {
             &[
                 Exhausted,
                 BatchDoesNotFit,
+                PeriodClosed,
                 DateBeforeLast,
                 DefinitionRefused,
                 DeadlineBeforeSealing,
@@ -258,12 +274,21 @@ fn problems(operation: &str) -> Vec<Code> {
             KEYED,
             &[
                 WouldRepeat,
+                PeriodClosed,
                 ForceNotAllowed,
                 HasOpenReservations,
                 DefinitionRefused,
             ],
         ],
-        "sync" => &[BODY, READ, WRITE, NAMED, COUNTER, KEYED, &[DefinitionRefused]],
+        "sync" => &[
+            BODY,
+            READ,
+            WRITE,
+            NAMED,
+            COUNTER,
+            KEYED,
+            &[PeriodClosed, DefinitionRefused],
+        ],
         "void" => &[
             BODY,
             READ,
@@ -271,10 +296,16 @@ fn problems(operation: &str) -> Vec<Code> {
             NAMED,
             COUNTER,
             KEYED,
-            &[NotVoidable, BatchDoesNotFit, IdNotRecognised, AmbiguousId],
+            &[
+                NotVoidable,
+                PeriodClosed,
+                BatchDoesNotFit,
+                IdNotRecognised,
+                AmbiguousId,
+            ],
         ],
         "reservation" => &[READ, &[ReservationNotFound]],
-        "confirm" => &[BODY, READ, WRITE, SETTLED, &[DateChanged]],
+        "confirm" => &[BODY, READ, WRITE, SETTLED, &[DateChanged, PeriodClosed]],
         "void_reservation" => &[BODY, READ, WRITE, SETTLED],
         "status" => &[READ, &[SequenceNotFound, ScopeMismatch, DateOutOfWindow]],
         "gaps" => &[
@@ -286,7 +317,7 @@ fn problems(operation: &str) -> Vec<Code> {
                 Code::NotAcceptable,
             ],
         ],
-        "counters" | "gap_summaries" | "sequence" => &[READ, &[SequenceNotFound]],
+        "counters" | "gap_summaries" | "sequence" | "versions" => &[READ, &[SequenceNotFound]],
         "sequences" | "checkpoint" => &[READ],
         "audit" => &[
             READ,
@@ -327,6 +358,20 @@ fn problems(operation: &str) -> Vec<Code> {
                 VersionRequired,
             ],
         ],
+        "archive" | "delete_sequence" => &[
+            BODY,
+            READ,
+            WRITE,
+            &[
+                TenantMismatch,
+                SequenceNotFound,
+                CaseVariant,
+                HasOpenReservations,
+                VersionMismatch,
+            ],
+        ],
+        "close" => &[BODY, READ, WRITE, NAMED, KEYED, &[SequenceNotFound]],
+        "reopen" => &[BODY, READ, WRITE, NAMED, KEYED, &[SequenceNotFound, PeriodClosed]],
         "ready" => &[&[StoreUnavailable, Draining, RestoredStore, NewerSchema, StoreFull]],
         _ => &[],
     };
@@ -355,7 +400,10 @@ mod tests {
     #[test]
     fn every_operation_has_a_summary_and_says_what_can_go_wrong() {
         for (path, item) in Api::openapi().paths.paths {
-            for operation in [item.get, item.put, item.post, item.patch].into_iter().flatten() {
+            for operation in [item.get, item.put, item.post, item.patch, item.delete]
+                .into_iter()
+                .flatten()
+            {
                 assert!(
                     operation.summary.is_some_and(|summary| !summary.is_empty()),
                     "{path}"

@@ -43,6 +43,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::Exhausted
         | Code::BatchDoesNotFit
         | Code::WouldRepeat
+        | Code::PeriodClosed
         | Code::DateBeforeLast
         | Code::DateChanged
         | Code::HasOpenReservations
@@ -389,6 +390,7 @@ mod tests {
         (
             &[
                 "would-repeat",
+                "period-closed",
                 "date-before-last",
                 "date-changed",
                 "has-open-reservations",

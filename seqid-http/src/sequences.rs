@@ -6,22 +6,25 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use seqid_core::numbering::{DefineRequest, Defined, Listing, Sequence};
+use seqid_core::numbering::{DefineRequest, Defined, DefinitionVersion, Listing, MemberChange, Sequence};
+use seqid_core::time::Date;
 use seqid_core::{DefinitionSpec, Prefix, Tenant};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::closing::delete_sequence;
 use crate::problem::Problem;
 use crate::request::{Body, Caller, IfMatch, MergePatch, Params, PathPrefix, pointer};
 use crate::service::Shared;
 use crate::wire::Integer;
 
 pub(crate) fn routes() -> Router<Shared> {
-    Router::new().route("/api/v1/sequences", get(sequences)).route(
-        "/api/v1/sequences/{prefix}",
-        get(sequence).put(put_sequence).patch(patch_sequence),
-    )
+    let one = get(sequence).put(put_sequence).patch(patch_sequence);
+    Router::new()
+        .route("/api/v1/sequences", get(sequences))
+        .route("/api/v1/sequences/{prefix}", one.delete(delete_sequence))
+        .route("/api/v1/sequences/{prefix}/versions", get(versions))
 }
 
 /// Lists the sequences of the tenant in the order of their prefixes.
@@ -121,6 +124,28 @@ pub(crate) async fn patch_sequence(
     define(&service, request).await
 }
 
+/// Lists the versions of a sequence's definition, the oldest first, and what changed from one to the next.
+#[utoipa::path(get, path = "/api/v1/sequences/{prefix}/versions", operation_id = "versions", tag = "sequences",
+    params(
+        ("prefix" = String, Path, description = "The sequence", example = "INV"),
+        ("after" = Option<String>, Query, description = "The `next` of the part before"),
+        ("limit" = Option<u16>, Query, description = "How many, 100 unless sent", minimum = 1, maximum = 1000),
+    ),
+    responses((status = 200, description = "A part of the list", body = VersionsAnswer)))]
+pub(crate) async fn versions(
+    State(service): State<Shared>,
+    caller: Caller,
+    PathPrefix(prefix): PathPrefix,
+    mut params: Params,
+) -> Result<Json<VersionsAnswer>, Problem> {
+    let (tenant, page) = (caller.tenant(None)?, params.page()?);
+    params.finish()?;
+    let listing = service
+        .look_up(service.numbering.versions(tenant, prefix, page))
+        .await;
+    listing.map_err(Problem::in_query)?.try_into().map(Json)
+}
+
 /// The newest definition with a patch applied. Which version that is, the ledger compares with `If-Match`.
 async fn patched(
     service: &Shared,
@@ -195,8 +220,11 @@ pub(crate) struct SequenceAnswer {
     definition: Map<String, Value>,
     /// Whether a draw made it.
     implicit: bool,
-    /// Whether it was archived.
+    /// Whether it was archived: it gives no numbers any more.
     archived: bool,
+    /// The last document date that is closed, in this sequence or in all; null when all are open.
+    #[schema(value_type = Option<String>, format = Date, required)]
+    closed_through: Option<Date>,
     /// When the version was saved.
     #[schema(format = DateTime)]
     changed_at: String,
@@ -229,6 +257,7 @@ impl TryFrom<Sequence> for SequenceAnswer {
             definition,
             implicit: sequence.implicit,
             archived: sequence.archived,
+            closed_through: sequence.closed_through,
             changed_at: sequence.changed_at.to_string(),
             changed_by: sequence.changed_by.map(String::from),
             first_id: sequence.first_id,
@@ -308,6 +337,84 @@ impl TryFrom<Listing<Sequence>> for SequencesAnswer {
             .items
             .into_iter()
             .map(SequenceAnswer::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            items,
+            next: listing.next,
+        })
+    }
+}
+
+/// A version of a definition.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DefinitionVersion)]
+pub(crate) struct VersionAnswer {
+    /// The version, from 1.
+    version: u32,
+    /// When it was saved.
+    #[schema(format = DateTime)]
+    changed_at: String,
+    /// Who saved it.
+    #[schema(required)]
+    changed_by: Option<String>,
+    /// The definition with every default made explicit. It can be sent back as it is.
+    #[schema(value_type = DefinitionDocument)]
+    definition: Map<String, Value>,
+    /// How it differs from the version before; empty for the first.
+    changes: Vec<ChangeAnswer>,
+}
+
+/// A member of a definition that differs from the version before.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MemberChange)]
+pub(crate) struct ChangeAnswer {
+    /// Its name.
+    #[schema(examples("format"))]
+    member: String,
+    /// Its value in the version before; null where it was absent.
+    before: Value,
+    /// Its value now; null where it is absent.
+    after: Value,
+}
+
+impl TryFrom<DefinitionVersion> for VersionAnswer {
+    type Error = Problem;
+
+    fn try_from(version: DefinitionVersion) -> Result<Self, Problem> {
+        let change = |change: MemberChange| ChangeAnswer {
+            member: change.member,
+            before: change.before,
+            after: change.after,
+        };
+        Ok(Self {
+            version: version.version,
+            changed_at: version.changed_at.to_string(),
+            changed_by: version.changed_by.map(String::from),
+            definition: complete(&version.definition)?,
+            changes: version.changes.into_iter().map(change).collect(),
+        })
+    }
+}
+
+/// The versions of a definition.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DefinitionVersions)]
+pub(crate) struct VersionsAnswer {
+    /// This part of the list.
+    items: Vec<VersionAnswer>,
+    /// What to send as `after` for the next part; null at the end.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+impl TryFrom<Listing<DefinitionVersion>> for VersionsAnswer {
+    type Error = Problem;
+
+    fn try_from(listing: Listing<DefinitionVersion>) -> Result<Self, Problem> {
+        let items = listing
+            .items
+            .into_iter()
+            .map(VersionAnswer::try_from)
             .collect::<Result<_, _>>()?;
         Ok(Self {
             items,

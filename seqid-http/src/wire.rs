@@ -1,6 +1,7 @@
 //! The shapes of requests and answers. Every member of an answer is always there; null says that it does not apply.
 //! In a request a null is the same as an absent member, and an unknown member is refused.
 
+mod closing;
 mod forecast;
 mod gap;
 mod reservation;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use closing::{ArchiveBody, CloseBody, ClosedAnswer, DeleteBody, ReopenBody};
 pub(crate) use forecast::ForecastAnswer;
 pub(crate) use gap::{
     CounterSummariesAnswer, CounterSummary, GapAnswer, GapsAnswer, GapsHead, SummaryAnswer,
@@ -672,6 +674,8 @@ pub(crate) struct StatusAnswer {
     /// How fast it is used and when it ends; null for a counter that has not opened, in lists, and after a move.
     #[schema(required)]
     forecast: Option<ForecastAnswer>,
+    /// Whether the sequence was archived: it gives no numbers any more, whatever is left.
+    archived: bool,
     /// What to look at: `near-end`, `repeats`, `unfenced`, `implicit-definition`. New ones may be added.
     warnings: Vec<&'static str>,
 }
@@ -700,6 +704,7 @@ impl From<Status> for StatusAnswer {
             voided: status.voided,
             events: status.events,
             forecast: status.forecast.map(ForecastAnswer::from),
+            archived: status.archived,
             warnings: words(&status.warnings),
         }
     }

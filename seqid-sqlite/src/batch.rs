@@ -14,7 +14,7 @@ use seqid_core::ledger::{
 };
 use seqid_core::mark::{Mark, NumberState};
 use seqid_core::names::{Number, Tenant};
-use seqid_core::time::Timestamp;
+use seqid_core::time::{Date, Timestamp};
 
 use crate::config::SqliteConfig;
 use crate::database::{self, Identity};
@@ -87,6 +87,15 @@ impl Known {
             self.sequences.clear();
         }
         self.sequences.insert(key.clone(), (id, state.clone()));
+    }
+
+    /// What is closed of all sequences of a tenant has changed.
+    fn close_all(&mut self, tenant: &Tenant, through: Option<Date>) {
+        for (key, (_, state)) in &mut self.sequences {
+            if key.tenant == *tenant && !key.is_whole() {
+                state.tenant_closed_through = through;
+            }
+        }
     }
 
     fn put_counter(&mut self, key: &CounterKey, id: i64, state: &CounterState) {
@@ -251,6 +260,10 @@ impl<'a> Batch<'a> {
             let count = self.count_definitions(&tenant)?;
             self.snapshot.load_tenant(tenant, count);
         }
+        for sequence in needs.held {
+            let count = self.count_held(&sequence)?;
+            self.snapshot.load_held(sequence, count);
+        }
         for need in self.snapshot.mark_needs(commands.iter().copied(), self.now) {
             let Some(CounterRow { id: row, .. }) = self.counters.get(need.counter()) else {
                 continue;
@@ -274,10 +287,11 @@ impl<'a> Batch<'a> {
         }
         let found = rows::find_sequence(self.connection, &key)?;
         let state = found.map(|(id, state)| {
+            // A name that differs by letter case alone is refused, and has no counters.
             if state.prefix == key.prefix {
                 self.tables.known.put_sequence(&key, id, &state);
+                self.sequences.insert(key.clone(), id);
             }
-            self.sequences.insert(key.clone(), id);
             state
         });
         self.snapshot.load_sequence(key, state);
@@ -385,7 +399,9 @@ impl<'a> Batch<'a> {
     fn count_definitions(&self, tenant: &Tenant) -> Result<TenantCount, Fault> {
         let count = |implicit: bool| {
             self.connection
-                .prepare_cached("SELECT count(*) FROM sequence WHERE tenant = ?1 AND implicit = ?2")?
+                .prepare_cached(
+                    "SELECT count(*) FROM sequence WHERE tenant = ?1 AND implicit = ?2 AND prefix <> '*'",
+                )?
                 .query_row(params![tenant.as_str(), implicit], |row| row.get::<_, i64>(0))
         };
         let unsigned = |count: i64| u64::try_from(count).unwrap_or_default();
@@ -393,6 +409,32 @@ impl<'a> Batch<'a> {
             implicit: unsigned(count(true)?),
             written: unsigned(count(false)?),
         })
+    }
+
+    /// How many numbers of a sequence are held by counters that this transaction has not loaded: it has not written to
+    /// them, and rows trail by `issued` events alone.
+    fn count_held(&self, sequence: &SequenceKey) -> Result<u64, Fault> {
+        let Some(id) = self.sequences.get(sequence) else {
+            return Ok(0);
+        };
+        let loaded: HashSet<i64> = self
+            .counters
+            .iter()
+            .filter(|(key, _)| key.sequence() == sequence)
+            .map(|(_, row)| row.id)
+            .collect();
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, reserved FROM counter WHERE sequence = ?1 AND reserved > 0")?;
+        let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+        let mut held = 0;
+        for row in rows {
+            let (counter, reserved) = row?;
+            if !loaded.contains(&counter) {
+                held += u64::try_from(reserved).unwrap_or_default();
+            }
+        }
+        Ok(held)
     }
 
     fn write_events(&mut self) -> Result<(), Fault> {
@@ -517,6 +559,9 @@ impl<'a> Batch<'a> {
             let id = self.sequence_row(key)?;
             if let Some(state) = self.snapshot.sequence_state(key) {
                 rows::update_sequence(self.connection, id, state)?;
+                if key.is_whole() {
+                    self.tables.known.close_all(&key.tenant, state.closed_through);
+                }
                 self.tables.known.put_sequence(key, id, state);
             }
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use seqid_core::chain::Authority;
 use seqid_core::compiled::CompiledDefinitions;
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
@@ -14,6 +14,7 @@ use seqid_core::event::Recorded;
 use seqid_core::ledger::Linked;
 use seqid_core::names::Tenant;
 use seqid_core::store::{CounterRecord, SequenceRecord, StoreError};
+use seqid_core::time::Date;
 use tokio::sync::oneshot;
 
 use crate::database::{self, FileId};
@@ -141,29 +142,51 @@ pub(crate) fn sequence_row(connection: &Connection, key: &SequenceKey) -> Result
 /// A sequence with its versions.
 pub(crate) fn sequence(connection: &Connection, key: SequenceKey) -> Result<Option<SequenceRecord>, Fault> {
     let found = connection
-        .prepare_cached(
-            "SELECT id, archived, implicit FROM sequence WHERE tenant = ?1 AND prefix_folded = ?2 AND prefix = ?3",
-        )?
-        .query_row(params![key.tenant.as_str(), key.folded_prefix(), key.prefix.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+        .prepare_cached(concat!(
+            "SELECT id, archived, implicit, closed_through, ",
+            rows::all_closed_through!(),
+            " FROM sequence WHERE tenant = ?1 AND prefix_folded = ?2 AND prefix = ?3 AND prefix <> '*'",
+        ))?
+        .query_row(
+            params![key.tenant.as_str(), key.folded_prefix(), key.prefix.as_str()],
+            |row| Listed::read(row, 0),
+        )
         .optional()?;
-    found.map(|flags| record(connection, key, flags)).transpose()
+    found.map(|row| record(connection, key, &row)).transpose()
 }
 
-fn record(
-    connection: &Connection,
-    key: SequenceKey,
-    (id, archived, implicit): (i64, bool, bool),
-) -> Result<SequenceRecord, Fault> {
+/// A row of `sequence`.
+struct Listed {
+    id: i64,
+    archived: bool,
+    implicit: bool,
+    closed_through: Option<Date>,
+    tenant_closed_through: Option<Date>,
+}
+
+impl Listed {
+    fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(at)?,
+            archived: row.get(at + 1)?,
+            implicit: row.get(at + 2)?,
+            closed_through: rows::optional_date(row, at + 3)?,
+            tenant_closed_through: rows::optional_date(row, at + 4)?,
+        })
+    }
+}
+
+fn record(connection: &Connection, key: SequenceKey, row: &Listed) -> Result<SequenceRecord, Fault> {
     let versions = connection
         .prepare_cached("SELECT spec, at, actor FROM definition WHERE sequence = ?1 ORDER BY version")?
-        .query_map([id], |row| rows::definition_record(row, 0))?
+        .query_map([row.id], |row| rows::definition_record(row, 0))?
         .collect::<Result<_, _>>()?;
     Ok(SequenceRecord {
         key,
-        archived,
-        implicit,
+        archived: row.archived,
+        implicit: row.implicit,
+        closed_through: row.closed_through,
+        tenant_closed_through: row.tenant_closed_through,
         versions,
     })
 }
@@ -175,24 +198,20 @@ pub(crate) fn sequences(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<SequenceRecord>, Fault> {
-    let found: Vec<(SequenceKey, (i64, bool, bool))> = connection
-        .prepare_cached(
-            "SELECT tenant, prefix, id, archived, implicit FROM sequence WHERE tenant = ?1 AND prefix > ?2 \
-             ORDER BY prefix LIMIT ?3",
-        )?
+    let found: Vec<(SequenceKey, Listed)> = connection
+        .prepare_cached(concat!(
+            "SELECT tenant, prefix, id, archived, implicit, closed_through, ",
+            rows::all_closed_through!(),
+            " FROM sequence WHERE tenant = ?1 AND prefix > ?2 AND prefix <> '*' ORDER BY prefix LIMIT ?3",
+        ))?
         .query_map(
             params![tenant.as_str(), after.unwrap_or_default(), signed(limit as u64)],
-            |row| {
-                Ok((
-                    rows::sequence_key(row, 0)?,
-                    (row.get(2)?, row.get(3)?, row.get(4)?),
-                ))
-            },
+            |row| Ok((rows::sequence_key(row, 0)?, Listed::read(row, 2)?)),
         )?
         .collect::<Result<_, _>>()?;
     found
         .into_iter()
-        .map(|(key, flags)| record(connection, key, flags))
+        .map(|(key, row)| record(connection, key, &row))
         .collect()
 }
 

@@ -168,8 +168,11 @@ fn transact(
     Ok(moved)
 }
 
+/// The sequences that can give numbers.
 fn sequence_heads(connection: &Connection) -> Result<Vec<(SequenceKey, u32)>, Fault> {
-    let mut statement = connection.prepare("SELECT tenant, prefix, head FROM sequence ORDER BY id")?;
+    let mut statement = connection.prepare(
+        "SELECT tenant, prefix, head FROM sequence WHERE archived = 0 AND prefix <> '*' ORDER BY id",
+    )?;
     let heads = statement.query_map([], |row| Ok((rows::sequence_key(row, 0)?, row.get(2)?)))?;
     Ok(heads.collect::<Result<_, _>>()?)
 }

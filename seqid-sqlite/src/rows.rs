@@ -78,9 +78,21 @@ pub(crate) fn idempotency_key(row: &Row<'_>, at: usize) -> Result<IdempotencyKey
 pub(crate) fn sequence_key(row: &Row<'_>, at: usize) -> Result<SequenceKey> {
     Ok(SequenceKey::new(
         column(row, at, text::<Tenant>)?,
-        column(row, at + 1, text::<Prefix>)?,
+        column(row, at + 1, |prefix: String| Prefix::of_event(&prefix).ok())?,
     ))
 }
+
+pub(crate) fn optional_date(row: &Row<'_>, at: usize) -> Result<Option<Date>> {
+    optional(row, at, Date::from_days_since_epoch)
+}
+
+/// The last date that is closed for all sequences of a tenant, ?1.
+macro_rules! all_closed_through {
+    () => {
+        "(SELECT w.closed_through FROM sequence w WHERE w.tenant = ?1 AND w.prefix_folded = '*')"
+    };
+}
+pub(crate) use all_closed_through;
 
 /// The columns of [`counter_state`], of a counter `c`.
 macro_rules! counter_state {
@@ -423,18 +435,24 @@ pub(crate) fn find_sequence(
 ) -> Result<Option<(i64, SequenceState)>> {
     connection
         .prepare_cached(
-            "SELECT s.id, s.prefix, s.head, d.spec, s.implicit, s.archived, s.opened, s.n, s.hash \
-             FROM sequence s JOIN definition d ON d.sequence = s.id AND d.version = s.head \
-             WHERE s.tenant = ?1 AND s.prefix_folded = ?2",
+            concat!(
+                "SELECT s.id, s.prefix, s.head, coalesce(d.spec, ''), s.implicit, s.archived, s.opened, s.n, s.hash, \
+                 s.closed_through, ",
+                all_closed_through!(),
+                " FROM sequence s LEFT JOIN definition d ON d.sequence = s.id AND d.version = s.head \
+                 WHERE s.tenant = ?1 AND s.prefix_folded = ?2 AND (d.spec IS NOT NULL OR s.prefix = '*')",
+            ),
         )?
         .query_row(params![key.tenant.as_str(), key.folded_prefix()], |row| {
             let state = SequenceState {
-                prefix: column(row, 1, text)?,
+                prefix: column(row, 1, |prefix: String| Prefix::of_event(&prefix).ok())?,
                 head: row.get(2)?,
                 spec: row.get::<_, String>(3)?.into(),
                 implicit: row.get(4)?,
                 archived: row.get(5)?,
                 opened: row.get(6)?,
+                closed_through: optional_date(row, 9)?,
+                tenant_closed_through: optional_date(row, 10)?,
                 chain: link(row, 7)?,
             };
             Ok((row.get(0)?, state))
@@ -449,8 +467,8 @@ pub(crate) fn insert_sequence(
 ) -> Result<i64> {
     connection
         .prepare_cached(
-            "INSERT INTO sequence (tenant, prefix, prefix_folded, head, implicit, archived, opened, n, hash) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO sequence (tenant, prefix, prefix_folded, head, implicit, archived, opened, n, hash, \
+             closed_through) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .insert(params![
             key.tenant.as_str(),
@@ -462,13 +480,15 @@ pub(crate) fn insert_sequence(
             state.opened,
             signed(state.chain.n),
             state.chain.hash,
+            state.closed_through.map(Date::days_since_epoch),
         ])
 }
 
 pub(crate) fn update_sequence(connection: &Connection, id: i64, state: &SequenceState) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE sequence SET head = ?2, implicit = ?3, archived = ?4, opened = ?5, n = ?6, hash = ?7 WHERE id = ?1",
+            "UPDATE sequence SET head = ?2, implicit = ?3, archived = ?4, opened = ?5, n = ?6, hash = ?7, \
+             closed_through = ?8 WHERE id = ?1",
         )?
         .execute(params![
             id,
@@ -478,6 +498,7 @@ pub(crate) fn update_sequence(connection: &Connection, id: i64, state: &Sequence
             state.opened,
             signed(state.chain.n),
             state.chain.hash,
+            state.closed_through.map(Date::days_since_epoch),
         ])
         .map(drop)
 }

@@ -100,7 +100,7 @@ impl<'a> Tables<'a> {
 
     fn sequences(&mut self, verifier: &mut Verifier) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
-            "SELECT tenant, prefix, id, head, n, hash, prefix_folded, opened, \
+            "SELECT tenant, prefix, id, head, n, hash, archived, closed_through, prefix_folded, opened, \
              EXISTS (SELECT 1 FROM counter c WHERE c.sequence = s.id) FROM sequence s ORDER BY id",
         )?;
         let mut found = statement.query([])?;
@@ -120,7 +120,7 @@ impl<'a> Tables<'a> {
                     continue;
                 }
             };
-            let (folded, opened, counters): (String, bool, bool) = (row.get(6)?, row.get(7)?, row.get(8)?);
+            let (folded, opened, counters): (String, bool, bool) = (row.get(8)?, row.get(9)?, row.get(10)?);
             let subject = || Some(Subject::Sequence(key.clone()));
             if folded != key.folded_prefix() {
                 let expected = format!("prefix_folded {}", key.folded_prefix());
@@ -299,6 +299,8 @@ impl<'a> Tables<'a> {
 fn sequence_head(row: &Row<'_>, at: usize) -> rusqlite::Result<SequenceHead> {
     Ok(SequenceHead {
         version: row.get(at)?,
+        archived: row.get(at + 3)?,
+        closed_through: rows::optional_date(row, at + 4)?,
         chain: Link {
             n: row.get::<_, i64>(at + 1)?.cast_unsigned(),
             hash: row.get(at + 2)?,

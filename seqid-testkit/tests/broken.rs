@@ -191,6 +191,7 @@ fn reservations_that_are_lost_in_a_crash_are_caught() {
     for case in [
         "durability::the_last_confirmation_before_a_crash_is_kept",
         "durability::voids_are_kept",
+        "durability::closed_dates_are_kept",
     ] {
         catches(case, |clock| {
             Remembered::backend(Memory::LosesTheLastWrite, clock)
@@ -313,6 +314,44 @@ fn pages_that_overlap_are_caught() {
 #[test]
 fn another_tenants_sequences_in_a_list_are_caught() {
     caught_default::<ShowsOtherTenants>(&["tenants::a_tenant_lists_its_own_sequences_and_counters"]);
+}
+
+#[test]
+fn numbers_of_closed_dates_are_caught() {
+    caught_without(
+        |refusal| matches!(refusal, Refusal::PeriodClosed { .. }),
+        &[
+            "closing::a_date_is_closed_up_to_its_last_day",
+            "closing::what_is_closed_can_be_opened_and_drawn_from_again",
+            "closing::what_closes_all_closes_each_present_and_future",
+            "closing::each_command_of_a_batch_sees_what_was_closed_before_it",
+            "closing::a_reservation_of_a_closed_date_is_voided_and_not_confirmed",
+            "closing::a_counter_of_a_closed_period_is_not_moved",
+        ],
+    );
+    caught_without(
+        |refusal| matches!(refusal, Refusal::AllClosed { .. }),
+        &["closing::the_later_of_both_dates_holds"],
+    );
+}
+
+#[test]
+fn archived_sequences_that_give_numbers_are_caught() {
+    caught_without(
+        |refusal| matches!(refusal, Refusal::Archived),
+        &[
+            "archiving::an_archived_sequence_gives_nothing",
+            "closing::an_archived_sequence_is_neither_closed_nor_opened",
+        ],
+    );
+    caught_without(
+        |refusal| matches!(refusal, Refusal::OpenReservations { .. }),
+        &[
+            "archiving::a_sequence_with_held_numbers_is_not_archived",
+            "archiving::archiving_sees_the_holds_of_its_batch",
+            "archiving::holds_that_have_ended_stand_in_the_way_until_they_are_let_go",
+        ],
+    );
 }
 
 #[test]

@@ -25,10 +25,10 @@ use seqid_core::ledger::Refusal;
 use seqid_core::mark::NumberState;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, Forecast, Gap, GapPage, Held,
-    HoldState, Issued, Listing, Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved,
-    ResetRequest, Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers,
-    Warning, When,
+    ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector, DefineRequest, Defined,
+    DefinitionVersion, DrawRequest, Forecast, Gap, GapPage, Held, HoldState, Issued, Listing, MemberChange,
+    Moved, Page, ParsedId, Preview, PreviewRequest, ReopenRequest, ReserveRequest, Reserved, ResetRequest,
+    Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
 };
 use seqid_core::period::{Calendar, MonthDay, Period, Reset};
 use seqid_core::query::{EventPage, Order};
@@ -357,7 +357,11 @@ impl Numbering for Client {
 
     /// The whole report comes at once: its parts are cut here.
     async fn gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error> {
-        let status = self.status(counter.clone()).await?;
+        // The report shows no forecast.
+        let status = Status {
+            forecast: None,
+            ..self.status(counter.clone()).await?
+        };
         let path = format!("/api/v1/gaps/{}{}", counter.prefix, encoded(&queried(&counter)));
         let Answer { document, .. } = self.send(Call::get(path, &counter.tenant)).await?;
         let from = page.after.map_or(0, |after| after.parse().unwrap());
@@ -437,6 +441,43 @@ impl Numbering for Client {
         let path = format!("/api/v1/sequences{}", encoded(&paged(page)));
         let Answer { document, .. } = self.send(Call::get(path, &tenant)).await?;
         Ok(listing(&document, |item| self.sequence_of(&tenant, item)))
+    }
+
+    async fn versions(
+        &self,
+        tenant: Tenant,
+        prefix: Prefix,
+        page: Page,
+    ) -> Result<Listing<DefinitionVersion>, Error> {
+        let path = format!("/api/v1/sequences/{prefix}/versions{}", encoded(&paged(page)));
+        let Answer { document, .. } = self.send(Call::get(path, &tenant)).await?;
+        Ok(listing(&document, definition_version))
+    }
+
+    async fn archive(&self, request: ArchiveRequest) -> Result<Archived, Error> {
+        let path = format!("/api/v1/sequences/{}/archive", request.prefix);
+        let call = Call::post(&path, &request.tenant, json!({"reason": request.reason}));
+        let version = request.if_version.map(|version| format!("\"{version}\""));
+        let call = call
+            .header("if-match", version)
+            .header("x-request-id", request.origin.request);
+        let Answer { document, replayed } = self.send(call).await?;
+        Ok(Archived {
+            sequence: self.sequence_of(&request.tenant, &document),
+            repeated: replayed,
+        })
+    }
+
+    async fn close(&self, request: CloseRequest) -> Result<Closed, Error> {
+        let body = json!({"prefix": request.prefix, "through": request.through, "reason": request.reason});
+        let call = Call::post("/api/v1/close", &request.tenant, body).under(request.key);
+        self.send(call).await.map(|answer| closed(&answer))
+    }
+
+    async fn reopen(&self, request: ReopenRequest) -> Result<Closed, Error> {
+        let body = json!({"prefix": request.prefix, "from": request.from, "reason": request.reason});
+        let call = Call::post("/api/v1/reopen", &request.tenant, body).under(request.key);
+        self.send(call).await.map(|answer| closed(&answer))
     }
 
     async fn counters(&self, tenant: Tenant, prefix: Prefix, page: Page) -> Result<Listing<Status>, Error> {
@@ -551,6 +592,7 @@ impl Client {
         status.voided = figure(&document["voided"]);
         status.events = figure(&document["events"]);
         status.forecast = forecast(&document["forecast"]);
+        status.archived = document["archived"] == true;
         status.warnings = warnings(document);
         status.numbers_as_text = document["max"].is_string();
         status
@@ -565,6 +607,7 @@ impl Client {
             Definition::check(tenant, &sequence.prefix, spec, &Defaults::default()).unwrap();
         sequence.implicit = document["implicit"] == true;
         sequence.archived = document["archived"] == true;
+        sequence.closed_through = optional(&document["closed_through"]);
         sequence.changed_at = parsed(&document["changed_at"]);
         sequence.changed_by = optional(&document["changed_by"]);
         sequence.first_id = document["first_id"].as_str().map(str::to_owned);
@@ -580,6 +623,35 @@ fn forecast(document: &Value) -> Option<Forecast> {
         last_month: figure(&document["last_month"]),
         ends_on: optional(&document["ends_on"]),
     })
+}
+
+fn closed(Answer { document, replayed }: &Answer) -> Closed {
+    Closed {
+        prefix: optional(&document["prefix"]),
+        closed_through: optional(&document["closed_through"]),
+        changed: document["changed"] == true,
+        replayed: *replayed,
+    }
+}
+
+fn definition_version(document: &Value) -> DefinitionVersion {
+    let change = |change: &Value| MemberChange {
+        member: text(&change["member"]),
+        before: change["before"].clone(),
+        after: change["after"].clone(),
+    };
+    DefinitionVersion {
+        version: small(&document["version"]),
+        changed_at: parsed(&document["changed_at"]),
+        changed_by: optional(&document["changed_by"]),
+        definition: serde_json::from_value(document["definition"].clone()).unwrap(),
+        changes: document["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(change)
+            .collect(),
+    }
 }
 
 /// The members of every draw, and `count` where several are asked for.
@@ -706,7 +778,8 @@ fn audited(request: &AuditRequest) -> Vec<(String, String)> {
 
 /// An event as far as its document tells it: it has no digest of the request.
 fn recorded(document: &Value) -> Recorded {
-    let sequence = SequenceKey::new(parsed(&document["tenant"]), parsed(&document["prefix"]));
+    let prefix = Prefix::of_event(document["prefix"].as_str().unwrap()).unwrap();
+    let sequence = SequenceKey::new(parsed(&document["tenant"]), prefix);
     let subject = match document["period"].as_str() {
         Some(period) => {
             let calendar = |reset| Calendar::new(reset, MonthDay::default());
@@ -909,6 +982,8 @@ fn problem(document: &Value) -> Error {
             max: Number::MAX,
         }),
         Code::WouldRepeat => refused(Refusal::WouldRepeat { last: Number::MAX }),
+        Code::SequenceArchived => refused(Refusal::Archived),
+        Code::PeriodClosed => refused(Refusal::AllClosed { through: Date::MIN }),
         Code::DateBeforeLast => refused(Refusal::DateBeforeLast { last: Date::MIN }),
         Code::ReservationNotFound => refused(Refusal::NoReservation(ReservationId([0; 16]))),
         Code::ReservationExpired => refused(Refusal::HoldExpired {

@@ -3,6 +3,7 @@ use super::sequences::Loaded;
 use crate::counter::SequenceKey;
 use crate::error::{Error, InvalidRequest};
 use crate::field::{self, FieldValues, RawValues};
+use crate::names::Prefix;
 use crate::numbering::AuditRequest;
 use crate::period::Reset;
 use crate::query::{EventPage, EventQuery};
@@ -33,6 +34,8 @@ impl Issuer {
             let fields = sequence.head().definition.scope().len();
             query.scope = (parsed.scope.len() == fields).then(|| FieldValues::new(parsed.scope));
             query.prefix = Some(key.prefix);
+        } else if let Some(prefix) = request.prefix.clone().filter(Prefix::is_whole) {
+            query.prefix = Some(prefix);
         } else if let Some(prefix) = request.prefix {
             let sequence = self.require(&SequenceKey::new(request.tenant, prefix)).await?;
             let today = self.today(sequence.head().definition.zone());
@@ -107,7 +110,7 @@ fn require_bounds(request: &AuditRequest) -> Result<(), Error> {
         Some((pointer, _)) if request.id.is_some() => {
             Err(invalid(pointer, "the id names the counter already"))
         }
-        Some((pointer, _)) if request.prefix.is_none() => Err(invalid(
+        Some((pointer, _)) if request.prefix.as_ref().is_none_or(Prefix::is_whole) => Err(invalid(
             pointer,
             "needs a prefix: a counter belongs to a sequence",
         )),

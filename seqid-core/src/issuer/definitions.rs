@@ -7,10 +7,11 @@ use super::sequences::Loaded;
 use crate::command::{Act, Command, Define, Expected, Reply};
 use crate::counter::SequenceKey;
 use crate::definition::{Definition, DefinitionSpec};
-use crate::error::Error;
+use crate::error::{Error, InvalidRequest};
 use crate::field::FieldDeclaration;
+use crate::ledger::Refusal;
 use crate::names::{Prefix, Tenant};
-use crate::numbering::{DefineRequest, Defined, Listing, Page, Sequence};
+use crate::numbering::{DefineRequest, Defined, DefinitionVersion, Listing, MemberChange, Page, Sequence};
 use crate::refusal::{DefinitionRefused, Refusal as DefinitionRefusal, RefusalCode};
 use crate::store::{SequenceRecord, StoreError};
 use crate::template::overlap;
@@ -34,6 +35,9 @@ impl Issuer {
             None => Vec::new(),
         };
         if request.dry_run {
+            if existing.as_ref().is_some_and(|record| record.archived) {
+                return Err(Refusal::Archived.into());
+            }
             if !objections.is_empty() && !self.store.counters(&key, 0, 1).await?.is_empty() {
                 return Err(DefinitionRefused::from(objections).into());
             }
@@ -53,10 +57,7 @@ impl Issuer {
         let Reply::Defined(defined) = reply else {
             return Err(StoreError::Unknown(Arc::new(WrongReply)).into());
         };
-        let record = self.store.sequence(&key).await?;
-        let record = record.ok_or_else(|| Error::SequenceNotFound {
-            prefix: key.prefix.to_string(),
-        })?;
+        let record = self.record(&key).await?;
         self.reload(&key).await?;
         Ok(Defined {
             sequence: self.shown(&record)?,
@@ -143,10 +144,7 @@ impl Issuer {
 
     pub(super) async fn show_sequence(&self, tenant: Tenant, prefix: Prefix) -> Result<Sequence, Error> {
         let key = SequenceKey::new(tenant, prefix);
-        let record = self.store.sequence(&key).await?;
-        self.shown(&record.ok_or_else(|| Error::SequenceNotFound {
-            prefix: key.prefix.to_string(),
-        })?)
+        self.shown(&self.record(&key).await?)
     }
 
     pub(super) async fn list_sequences(
@@ -171,7 +169,54 @@ impl Issuer {
         })
     }
 
-    fn shown(&self, record: &SequenceRecord) -> Result<Sequence, Error> {
+    pub(super) async fn list_versions(
+        &self,
+        tenant: Tenant,
+        prefix: Prefix,
+        page: Page,
+    ) -> Result<Listing<DefinitionVersion>, Error> {
+        require_limit(&page)?;
+        let after = match page.after.as_deref().map(str::parse::<usize>) {
+            None => 0,
+            Some(Ok(version)) => version,
+            Some(Err(_)) => {
+                let reason = InvalidRequest::Contradiction("after must be the `next` of the page before");
+                return Err(Error::Invalid {
+                    pointer: "/after",
+                    reason,
+                });
+            }
+        };
+        let key = SequenceKey::new(tenant, prefix);
+        let record = self.record(&key).await?;
+        let versions = &record.versions;
+        let before = |at: usize| at.checked_sub(1).and_then(|at| versions.get(at));
+        let shown = (1..).zip(versions).enumerate().skip(after).take(page.limit);
+        let items: Vec<_> = shown
+            .map(|(at, (version, saved))| DefinitionVersion {
+                version,
+                changed_at: saved.at,
+                changed_by: saved.actor.clone(),
+                definition: saved.spec.clone(),
+                changes: before(at).map_or_else(Vec::new, |before| changes(&before.spec, &saved.spec)),
+            })
+            .collect();
+        let last = after.saturating_add(items.len());
+        Ok(Listing {
+            next: (last < versions.len() && !items.is_empty()).then(|| last.to_string()),
+            items,
+        })
+    }
+
+    /// What the store has of a sequence, which must be there.
+    pub(super) async fn record(&self, key: &SequenceKey) -> Result<SequenceRecord, Error> {
+        let record = self.store.sequence(key).await?;
+        record.ok_or_else(|| Error::SequenceNotFound {
+            prefix: key.prefix.to_string(),
+        })
+    }
+
+    pub(super) fn shown(&self, record: &SequenceRecord) -> Result<Sequence, Error> {
         let loaded = Loaded::new(record, self)?;
         let head = loaded.head();
         let mut sequence = self.described(&record.key, head.number, head.definition.clone());
@@ -181,6 +226,7 @@ impl Issuer {
         }
         sequence.implicit = record.implicit;
         sequence.archived = record.archived;
+        sequence.closed_through = record.last_closed();
         Ok(sequence)
     }
 
@@ -191,6 +237,7 @@ impl Issuer {
             version,
             implicit: false,
             archived: false,
+            closed_through: None,
             changed_at: self.now(),
             changed_by: None,
             first_id: definition.first_id(today).ok(),
@@ -217,6 +264,21 @@ fn common_id(one: &Definition, other: &Definition) -> Option<String> {
         return None;
     }
     overlap::common_id(one.template(), other.template())
+}
+
+/// The members that differ, as JSON.
+fn changes(before: &DefinitionSpec, after: &DefinitionSpec) -> Vec<MemberChange> {
+    let members = |spec| serde_json::to_value(spec).unwrap_or_default();
+    let (old, new) = (members(before), members(after));
+    let value = |of: &serde_json::Value, member| of.get(member).cloned().unwrap_or_default();
+    let changed = after.changes(before).into_iter();
+    changed
+        .map(|member| MemberChange {
+            member: member.to_owned(),
+            before: value(&old, member),
+            after: value(&new, member),
+        })
+        .collect()
 }
 
 impl DefinitionSpec {

@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 use crate::event::Fingerprint;
 use crate::field::RawValues;
 use crate::names::Number;
-use crate::numbering::{CounterSelector, DrawRequest, ResetRequest, SyncRequest, When};
+use crate::numbering::{
+    CloseRequest, CounterSelector, DrawRequest, ReopenRequest, ResetRequest, SyncRequest, When,
+};
 
 /// Begins every digest; digests of another version never match.
 const VERSION: &[u8] = b"seqid request 1";
@@ -82,6 +84,20 @@ pub(super) fn of_void(counter: &CounterSelector, first: Number, last: Number) ->
     encoder.counter(counter);
     encoder.0.update(first.get().to_be_bytes());
     encoder.0.update(last.get().to_be_bytes());
+    encoder.finish()
+}
+
+pub(super) fn of_close(request: &CloseRequest) -> Fingerprint {
+    let mut encoder = Encoder::new("close");
+    encoder.optional(request.prefix.as_ref().map(AsRef::as_ref));
+    encoder.text(&request.through.to_string());
+    encoder.finish()
+}
+
+pub(super) fn of_reopen(request: &ReopenRequest) -> Fingerprint {
+    let mut encoder = Encoder::new("reopen");
+    encoder.optional(request.prefix.as_ref().map(AsRef::as_ref));
+    encoder.text(&request.from.to_string());
     encoder.finish()
 }
 

@@ -6,7 +6,7 @@ use crate::counter::{CounterKey, SequenceKey};
 use crate::error::{Error, InvalidRequest};
 use crate::line::Line;
 use crate::names::Number;
-use crate::numbering::{CounterSelector, Gap, GapPage, Page};
+use crate::numbering::{CounterSelector, Gap, GapPage, Page, Status};
 use crate::period::Period;
 use crate::store::MarkRecord;
 use crate::time::{Date, Timestamp};
@@ -19,6 +19,8 @@ impl Issuer {
         let sequence = self.require(&key).await?;
         let line = self.counter_line(&sequence, &counter, sequence.head().number)?;
         let (status, start, step, next) = self.standing(&sequence, &line).await?;
+        let archived = self.record(&key).await?.archived;
+        let status = Status { archived, ..status };
         let records = self.store.marks(line.key(), after, page.limit).await?;
         let more = (records.len() == page.limit)
             .then(|| records.last().map(cursor))

@@ -1,6 +1,7 @@
 //! The numbering engine: definitions, periods, templates and idempotency over a durable store.
 
 mod audit;
+mod close;
 mod definitions;
 mod draw;
 mod fingerprint;
@@ -24,9 +25,10 @@ use crate::error::Error;
 use crate::event::Origin;
 use crate::names::{Label, Prefix, Tenant};
 use crate::numbering::{
-    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing,
-    Moved, Numbering, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest,
-    Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidedNumbers,
+    ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector, DefineRequest, Defined,
+    DefinitionVersion, DrawRequest, GapPage, Held, Issued, Listing, Moved, Numbering, Page, ParsedId,
+    Preview, PreviewRequest, ReopenRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
+    Status, SyncRequest, VoidRequest, VoidedNumbers,
 };
 use crate::observer::{Observer, Unobserved};
 use crate::query::EventPage;
@@ -263,6 +265,27 @@ impl Numbering for Issuer {
 
     async fn sequences(&self, tenant: Tenant, page: Page) -> Result<Listing<Sequence>, Error> {
         self.observed(self.list_sequences(tenant, page).await)
+    }
+
+    async fn versions(
+        &self,
+        tenant: Tenant,
+        prefix: Prefix,
+        page: Page,
+    ) -> Result<Listing<DefinitionVersion>, Error> {
+        self.observed(self.list_versions(tenant, prefix, page).await)
+    }
+
+    async fn archive(&self, request: ArchiveRequest) -> Result<Archived, Error> {
+        self.observed(self.archive_sequence(request).await)
+    }
+
+    async fn close(&self, request: CloseRequest) -> Result<Closed, Error> {
+        self.observed(self.close_dates(request).await)
+    }
+
+    async fn reopen(&self, request: ReopenRequest) -> Result<Closed, Error> {
+        self.observed(self.reopen_dates(request).await)
     }
 
     async fn counters(&self, tenant: Tenant, prefix: Prefix, page: Page) -> Result<Listing<Status>, Error> {

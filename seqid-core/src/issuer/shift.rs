@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::close::has_holds;
 use super::draw::WrongReply;
 use super::forecast::Standing;
 use super::sequences::{Loaded, changed};
@@ -84,6 +85,11 @@ impl Issuer {
                 }
                 Ok(Reply::Replayed(event)) => return self.moved_before(&sequence, &event).await,
                 Ok(_) => return Err(StoreError::Unknown(Arc::new(WrongReply)).into()),
+                Err(error) if has_holds(&error) => {
+                    if !self.let_go(line.key(), &origin).await? {
+                        return Err(error.into());
+                    }
+                }
                 Err(error) => {
                     let (head, version) = changed(&error).ok_or(error)?;
                     sequence = self.catch_up(sequence, head).await?;
@@ -99,6 +105,8 @@ impl Issuer {
         let sequence = self.require(&key).await?;
         let line = self.counter_line(&sequence, &counter, sequence.head().number)?;
         let status = self.status_of(&sequence, &line).await?;
+        let archived = self.record(&key).await?.archived;
+        let status = Status { archived, ..status };
         if !status.opened {
             return Ok(status);
         }
@@ -306,6 +314,7 @@ impl Issuer {
         let records = self.store.counters(&sequence.key, after, page.limit).await?;
         let next =
             (records.len() == page.limit).then(|| records.last().map(|last| last.position.to_string()));
+        let archived = self.record(&sequence.key).await?.archived;
         let mut items = Vec::with_capacity(records.len());
         for record in records {
             let today = self.today(sequence.head().definition.zone());
@@ -316,7 +325,8 @@ impl Issuer {
                 period.first().unwrap_or(today)
             };
             let line = self.line_with(&sequence, record.key.clone(), date, record.state.version)?;
-            items.push(status(&sequence, &line, Some(&record.state)));
+            let status = status(&sequence, &line, Some(&record.state));
+            items.push(Status { archived, ..status });
         }
         Ok(Listing {
             items,
@@ -395,6 +405,7 @@ fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>) -> Statu
         voided: state.map_or(0, |state| state.voided),
         events: state.map_or(0, |state| state.chain.n),
         forecast: None,
+        archived: false,
         warnings,
         numbers_as_text: definition.numbers_as_text(),
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::{Refusal, SequenceState, Snapshot};
 use crate::chain::Link;
 use crate::command::{Command, Define, Defined, Expected, Implicit};
+use crate::counter::SequenceKey;
 use crate::event::{Event, EventKind, Subject};
 use crate::field::FieldValues;
 use crate::refusal::DefinitionRefused;
@@ -36,7 +37,7 @@ impl Snapshot {
             });
         }
         self.permit(define, existing.as_ref())?;
-        let mut state = existing.unwrap_or_else(|| fresh(define));
+        let mut state = existing.unwrap_or_else(|| self.fresh(define));
         state.head += 1;
         state.implicit = define.implicit.is_some();
         state.spec = Arc::clone(&spec);
@@ -45,6 +46,21 @@ impl Snapshot {
         self.sequences.insert(define.sequence.clone(), Some(state));
         self.mark_sequence(&define.sequence);
         Ok(Defined { version, saved: true })
+    }
+
+    fn fresh(&self, define: &Define) -> SequenceState {
+        let whole = SequenceKey::whole(define.sequence.tenant.clone());
+        SequenceState {
+            prefix: define.sequence.prefix.clone(),
+            head: 0,
+            spec: "".into(),
+            implicit: false,
+            archived: false,
+            opened: false,
+            closed_through: None,
+            tenant_closed_through: self.sequence_state(&whole).and_then(|all| all.closed_through),
+            chain: Link::GENESIS,
+        }
     }
 
     fn permit(&mut self, define: &Define, existing: Option<&SequenceState>) -> Result<(), Refusal> {
@@ -78,18 +94,6 @@ impl Snapshot {
             Some(_) => count.implicit += 1,
         }
         Ok(())
-    }
-}
-
-fn fresh(define: &Define) -> SequenceState {
-    SequenceState {
-        prefix: define.sequence.prefix.clone(),
-        head: 0,
-        spec: "".into(),
-        implicit: false,
-        archived: false,
-        opened: false,
-        chain: Link::GENESIS,
     }
 }
 

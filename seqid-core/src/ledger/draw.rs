@@ -9,7 +9,7 @@ use crate::line::Line;
 use crate::mark::{Mark, NumberState};
 use crate::names::Number;
 use crate::reservation::Hold;
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 
 impl Snapshot {
     /// Gives out the next numbers of a counter, which opens with its first.
@@ -20,7 +20,7 @@ impl Snapshot {
         now: Timestamp,
     ) -> Result<Granted, Refusal> {
         let line = &*draw.line;
-        let mut state = self.open(line)?;
+        let mut state = self.open(line, Some(line.date()))?;
         let definition = line.definition();
         if definition.chronological() {
             match state.last_date {
@@ -88,9 +88,13 @@ impl Snapshot {
         Some(run)
     }
 
-    /// The counter's state as this line may change it; a fresh one when the counter has not opened.
-    pub(super) fn open(&self, line: &Line) -> Result<CounterState, Refusal> {
+    /// The counter's state as this line may change it; a fresh one when the counter has not opened. The date, if there
+    /// is one, must not be closed.
+    pub(super) fn open(&self, line: &Line, date: Option<Date>) -> Result<CounterState, Refusal> {
         let sequence = self.sequence(line.key().sequence())?;
+        if let Some(date) = date {
+            sequence.require_open(date)?;
+        }
         let found = self
             .counters
             .get(line.key())

@@ -4,7 +4,7 @@
 //! that write is. So nothing waits on a timer, and a process that was down expires late and never wrongly.
 
 use super::{Refusal, Reservation, Snapshot, subject};
-use crate::command::{Command, End, NewHold, Settle, Settled};
+use crate::command::{Command, End, Expired, NewHold, Settle, Settled};
 use crate::counter::{CounterKey, CounterState, Run};
 use crate::definition::{Mode, OnExpiry};
 use crate::event::{Event, EventKind, Origin};
@@ -28,14 +28,15 @@ impl Hold {
 }
 
 impl Snapshot {
-    /// Lets go of the holds of a counter that have ended.
-    pub(super) fn expire(&mut self, counter: &CounterKey, now: Timestamp) {
+    /// Lets go of the holds of a counter that have ended, and tells how many.
+    pub(super) fn expire(&mut self, counter: &CounterKey, now: Timestamp) -> u64 {
         let Some(ending) = self.ending.remove(counter) else {
-            return;
+            return 0;
         };
         let Some(mut state) = self.counter_state(counter).cloned() else {
-            return;
+            return 0;
         };
+        let mut let_go = 0;
         let complete = ending.len() < EXPIRED_AT_ONCE;
         let mut rest = ending.into_iter();
         let mut earliest_left = None;
@@ -47,12 +48,21 @@ impl Snapshot {
             }
             last_ended = mark.hold.map(|hold| hold.expires_at);
             self.let_go(counter, &mut state, mark, now);
+            let_go += 1;
         }
         // Those that began in this transaction and are not stored yet are not among them.
         let begun = self.begun.get(counter).copied();
         let unseen = if complete { None } else { last_ended };
         state.next_expiry = [earliest_left.or(unseen), begun].into_iter().flatten().min();
         self.put_counter(counter, state);
+        let_go
+    }
+
+    /// What is left of a counter's holds after so many were let go.
+    pub(super) fn expired(&self, counter: &CounterKey, holds: u64, now: Timestamp) -> Expired {
+        let next = self.counter_state(counter).and_then(|state| state.next_expiry);
+        let more = next.is_some_and(|next| next <= now);
+        Expired { holds, more }
     }
 
     fn let_go(&mut self, counter: &CounterKey, state: &mut CounterState, mark: Mark, now: Timestamp) {
@@ -101,6 +111,12 @@ impl Snapshot {
             self.let_go(&settle.counter, &mut state, mark, now);
             self.put_counter(&settle.counter, state);
             return Err(Refusal::HoldExpired { at: hold.expires_at });
+        }
+        if let End::Confirm { .. } = settle.end
+            && let Some(Some(sequence)) = self.sequences.get(settle.counter.sequence())
+            && let Some(date) = mark.date
+        {
+            sequence.require_open(date)?;
         }
         let mut event = held_event(
             match settle.end {

@@ -10,6 +10,7 @@
 //! are answered with its event. Chronological draws of a batch are concurrent, so they are taken in the order of
 //! their dates.
 
+mod close;
 mod define;
 mod draw;
 mod hold;
@@ -21,7 +22,7 @@ mod void;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-pub use refusal::Refusal;
+pub use refusal::{Closer, Refusal};
 pub use table::MarkTable;
 
 use crate::chain::{Authority, Link};
@@ -34,7 +35,7 @@ use crate::mark::{Mark, Marks, NumberState};
 use crate::names::{Number, Prefix, Tenant};
 use crate::prehashed::Prehashed;
 use crate::reservation::ReservationId;
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 
 /// What a store must load before a batch can be decided: each of it once.
 #[derive(Debug, Default)]
@@ -47,6 +48,9 @@ pub struct Needs {
     pub keys: Vec<KeyName>,
     /// Tenants whose definitions are to be counted.
     pub tenants: Vec<Tenant>,
+    /// Sequences whose held numbers are to be counted, once the counters are loaded: those of all their other counters.
+    /// Asked for again each time.
+    pub held: Vec<SequenceKey>,
 }
 
 impl Needs {
@@ -57,6 +61,7 @@ impl Needs {
             && self.counters.is_empty()
             && self.keys.is_empty()
             && self.tenants.is_empty()
+            && self.held.is_empty()
     }
 }
 
@@ -75,7 +80,12 @@ pub struct SequenceState {
     pub archived: bool,
     /// Whether any of its counters has opened.
     pub opened: bool,
-    /// The head of its chain of definition events.
+    /// The last document date that is closed of this sequence by itself.
+    pub closed_through: Option<Date>,
+    /// The last one that is closed of its tenant as a whole. No store writes it: whoever loads a sequence puts in the
+    /// `closed_through` of [`SequenceKey::whole`], and the ledger keeps it up to date in what is loaded.
+    pub tenant_closed_through: Option<Date>,
+    /// The head of its chain: of its definitions and what else concerns it as a whole.
     pub chain: Link,
 }
 
@@ -174,6 +184,10 @@ pub struct Snapshot {
     counters: Prehashed<CounterKey, Slot>,
     keys: Prehashed<KeyName, Option<Box<Event>>>,
     tenants: HashMap<Tenant, TenantCount>,
+    /// What is held of sequences by counters that are not loaded.
+    held: HashMap<SequenceKey, u64>,
+    /// What this transaction closed or opened of tenants as a whole. Stores do not know it yet.
+    tenants_closed: HashMap<Tenant, Option<Date>>,
     /// Scopes of the counters that opened in this transaction, by sequence and text folded to lower case.
     scopes: HashMap<(SequenceKey, String), FieldValues>,
     /// By the counter too: a hold is looked for where its caller says that it is.
@@ -240,6 +254,8 @@ impl Snapshot {
             counters: Prehashed::default(),
             keys: Prehashed::default(),
             tenants: HashMap::new(),
+            held: HashMap::new(),
+            tenants_closed: HashMap::new(),
             scopes: HashMap::new(),
             reservations: HashMap::new(),
             ending: Prehashed::default(),
@@ -266,6 +282,8 @@ impl Snapshot {
         needs.keys.dedup();
         needs.tenants.sort_unstable();
         needs.tenants.dedup();
+        needs.held.sort_unstable();
+        needs.held.dedup();
         needs
     }
 
@@ -285,16 +303,30 @@ impl Snapshot {
         {
             needs.keys.push(keyed.name());
         }
-        if let Act::Define(define) = &command.act
-            && define.implicit.is_some()
-            && !self.tenants.contains_key(&sequence.tenant)
-        {
-            needs.tenants.push(sequence.tenant.clone());
+        match &command.act {
+            Act::Define(define) => {
+                if define.implicit.is_some() && !self.tenants.contains_key(&sequence.tenant) {
+                    needs.tenants.push(sequence.tenant.clone());
+                }
+                // A new sequence begins with what is closed of all.
+                let whole = SequenceKey::whole(sequence.tenant.clone());
+                if !self.sequences.contains_key(&whole) {
+                    needs.sequences.push(whole);
+                }
+            }
+            Act::Archive(_) => needs.held.push(sequence.clone()),
+            _ => {}
         }
     }
 
     /// Puts in what the store found under a sequence's name.
-    pub fn load_sequence(&mut self, key: SequenceKey, state: Option<SequenceState>) {
+    pub fn load_sequence(&mut self, key: SequenceKey, mut state: Option<SequenceState>) {
+        if !self.tenants_closed.is_empty()
+            && let Some(state) = &mut state
+            && let Some(through) = self.tenants_closed.get(&key.tenant)
+        {
+            state.tenant_closed_through = *through;
+        }
         self.sequences.insert(key, state);
     }
 
@@ -317,6 +349,11 @@ impl Snapshot {
     /// Puts in how many definitions a tenant has.
     pub fn load_tenant(&mut self, tenant: Tenant, count: TenantCount) {
         self.tenants.insert(tenant, count);
+    }
+
+    /// Puts in how many numbers of a sequence are held by counters that are [not loaded](Self::counter_state).
+    pub fn load_held(&mut self, sequence: SequenceKey, count: u64) {
+        self.held.insert(sequence, count);
     }
 
     /// The marks that are still to be loaded for these commands, once their counters are.
@@ -447,10 +484,11 @@ impl Snapshot {
         if let Some(event) = self.replay(command)? {
             return Ok(Reply::Replayed(event));
         }
+        let mut let_go = 0;
         if let Some(counter) = command.act.counter()
             && !self.ending.is_empty()
         {
-            self.expire(counter, now);
+            let_go = self.expire(counter, now);
         }
         match &command.act {
             Act::Draw(draw) => self.draw(command, draw, now).map(Reply::Granted),
@@ -458,6 +496,9 @@ impl Snapshot {
             Act::Define(define) => self.define(command, define, now).map(Reply::Defined),
             Act::Settle(settle) => self.settle(command, settle, now).map(Reply::Settled),
             Act::Void(void) => self.void(command, void, now).map(Reply::Voided),
+            Act::Expire(counter) => Ok(Reply::Expired(self.expired(counter, let_go, now))),
+            Act::Archive(archive) => self.archive(command, archive, now).map(Reply::Archived),
+            Act::Close(close) => self.close(command, close, now).map(Reply::Closed),
         }
     }
 

@@ -3,6 +3,24 @@ use crate::refusal::DefinitionRefused;
 use crate::reservation::ReservationId;
 use crate::time::{Date, Timestamp};
 
+/// What was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closer {
+    /// The sequence.
+    Sequence,
+    /// The tenant as a whole.
+    Tenant,
+}
+
+impl Closer {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Sequence => " in this sequence",
+            Self::Tenant => " in all sequences",
+        }
+    }
+}
+
 /// Why the ledger does not carry out a command. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -50,6 +68,20 @@ pub enum Refusal {
     /// The sequence was archived.
     #[error("the sequence was archived")]
     Archived,
+    /// Documents of that date are closed, and what was asked would change their numbers.
+    #[error("documents of dates up to {through} are closed{}", by.words())]
+    PeriodClosed {
+        /// The last date that is closed.
+        through: Date,
+        /// What was closed.
+        by: Closer,
+    },
+    /// The dates that a sequence is to open are closed for all sequences.
+    #[error("all sequences are closed through {through}: reopen them all, without a prefix")]
+    AllClosed {
+        /// The last date that is closed for all.
+        through: Date,
+    },
     /// The counter is frozen.
     #[error("the counter is frozen until an operator has looked at it")]
     Frozen,

@@ -18,7 +18,13 @@ impl Snapshot {
         now: Timestamp,
     ) -> Result<Shifted, Refusal> {
         let line = &*shift.line;
-        let mut state = self.open(line)?;
+        let date = match shift.target {
+            // A counter may stay where it is in a period that is closed as a whole, but must not be moved.
+            Target::Next { .. } | Target::Beyond(_) => line.key().period().last(),
+            // An operator's decision: without it numbers would repeat when the period is opened again.
+            Target::NewEpoch(_) => None,
+        };
+        let mut state = self.open(line, date)?;
         let old_next = state.next;
         if let Some((kind, run)) = move_to(&mut state, line, shift.target)? {
             let event = Event {

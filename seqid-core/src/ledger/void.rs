@@ -13,7 +13,7 @@ impl Snapshot {
     /// Declares numbers void: such as were issued, which stay taken, or the next ones, which are jumped over.
     pub(super) fn void(&mut self, command: &Command, void: &Void, now: Timestamp) -> Result<Voided, Refusal> {
         let line = &*void.line;
-        let mut state = self.open(line)?;
+        let mut state = self.open(line, None)?;
         let run = run_of(line, void)?;
         let voided = Voided {
             run,
@@ -28,8 +28,10 @@ impl Snapshot {
                     ..voided
                 });
             }
+            self.require_open_period(line)?;
             self.require_issued(line, &state, run)?;
         } else {
+            self.require_open_period(line)?;
             if run.first.get() != state.next {
                 return Err(not_voidable(run.first, "not the next number"));
             }
@@ -45,6 +47,14 @@ impl Snapshot {
         state.chain = self.append(event, state.chain);
         self.put_counter(line.key(), state);
         Ok(voided)
+    }
+
+    /// Refuses to void numbers of a period that is closed as a whole.
+    fn require_open_period(&self, line: &Line) -> Result<(), Refusal> {
+        match line.key().period().last() {
+            Some(last) => self.sequence(line.key().sequence())?.require_open(last),
+            None => Ok(()),
+        }
     }
 
     fn is_void(&self, line: &Line, state: &CounterState, run: Run) -> bool {

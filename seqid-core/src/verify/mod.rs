@@ -22,7 +22,7 @@ use crate::checkpoint::{ChainName, Checkpoint, Heads, HeadsDigest};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::event::{Event, Recorded, Subject};
 use crate::hex;
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 
 use definitions::Definitions;
 use numbers::Counter;
@@ -72,11 +72,15 @@ enum Expected {
     Sequence(SequenceHead),
 }
 
-/// What a store keeps of a sequence's definitions.
+/// What a store keeps of a sequence as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SequenceHead {
     /// The newest version.
     pub version: u32,
+    /// Whether it was archived.
+    pub archived: bool,
+    /// The last document date that is closed of the sequence by itself.
+    pub closed_through: Option<Date>,
     /// The head of the chain.
     pub chain: Link,
 }
@@ -161,7 +165,7 @@ impl Verifier {
         self.expect(Subject::Counter(key), Expected::Counter(Box::new(state)));
     }
 
-    /// What the store says of a sequence's definitions. To be told before the events.
+    /// What the store says of a sequence as a whole. To be told before the events.
     pub fn expect_sequence(&mut self, key: SequenceKey, head: SequenceHead) {
         self.expect(Subject::Sequence(key), Expected::Sequence(head));
     }
@@ -189,7 +193,8 @@ impl Verifier {
             Ok(())
         } else {
             let checked = self.known.check(chain, head, recorded);
-            checked.and_then(|()| chain.meet(head, recorded, self.complete_to))
+            let definitions = &self.known.definitions;
+            checked.and_then(|()| chain.meet(head, recorded, self.complete_to, definitions))
         };
         chain.head = head;
         if (chain.broken || checked.is_err()) && self.known.definitions.saved() == saved {
@@ -326,7 +331,7 @@ impl Known {
         )?;
         self.check_id(recorded)?;
         match &event.subject {
-            Subject::Sequence(key) => self.definitions.save(key, event)?,
+            Subject::Sequence(key) => self.definitions.follow(key, event)?,
             Subject::Counter(key) => self.follow(chain, key, event)?,
         }
         self.check_ids(recorded)
@@ -355,6 +360,7 @@ impl Known {
             chain.counter = None;
             return Ok(());
         }
+        self.definitions.admit(key.sequence(), event)?;
         let opened = self.definitions.version(key.sequence(), event.version)?;
         let counter = match &mut chain.counter {
             Some(counter) => counter,
@@ -370,19 +376,15 @@ impl Known {
         if !self.ids || self.definitions.distrusted(event.subject.sequence()) {
             return Ok(());
         }
-        let definition = self
-            .definitions
-            .version(event.subject.sequence(), event.version)?;
         let text = |ids: &Option<(String, String)>| match ids {
             Some((first, last)) => format!("{first:?} to {last:?}"),
             None => "none".to_owned(),
         };
-        require(
-            FaultKind::Ids,
-            "the ids",
-            &text(&event.ids(definition)),
-            &text(&recorded.ids),
-        )
+        let ids = match &event.subject {
+            Subject::Sequence(_) => None,
+            Subject::Counter(key) => event.ids(self.definitions.version(key.sequence(), event.version)?),
+        };
+        require(FaultKind::Ids, "the ids", &text(&ids), &text(&recorded.ids))
     }
 }
 
@@ -399,7 +401,13 @@ impl Default for Chain {
 
 impl Chain {
     /// Holds what the store says against the state behind an event, which makes `head`.
-    fn meet(&self, head: Link, recorded: &Recorded, complete_to: Option<u64>) -> Result<(), Wrong> {
+    fn meet(
+        &self,
+        head: Link,
+        recorded: &Recorded,
+        complete_to: Option<u64>,
+        definitions: &Definitions,
+    ) -> Result<(), Wrong> {
         let Some(expected) = &self.expected else {
             return Ok(());
         };
@@ -427,7 +435,22 @@ impl Chain {
             (Expected::Counter(_), None) => Ok(()),
             (Expected::Sequence(said), _) => {
                 let version = &recorded.event.version;
-                require(FaultKind::Head, "the store's version", version, &said.version)
+                require(FaultKind::Head, "the store's version", version, &said.version)?;
+                let key = recorded.event.subject.sequence();
+                let text =
+                    |date: Option<Date>| date.map_or_else(|| "none".to_owned(), |date| date.to_string());
+                require(
+                    FaultKind::Head,
+                    "the store's mark of an archived sequence",
+                    &definitions.archived(key),
+                    &said.archived,
+                )?;
+                require(
+                    FaultKind::Head,
+                    "the store's last closed date",
+                    &text(definitions.closed_through(key)),
+                    &text(said.closed_through),
+                )
             }
         }
     }

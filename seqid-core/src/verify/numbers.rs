@@ -151,7 +151,7 @@ impl Counter {
                 self.open.clear();
                 restarted(&CounterState { free: 0, ..state }, event.run, definition)?
             }
-            EventKind::Defined => {
+            EventKind::Defined | EventKind::Archived | EventKind::Closed | EventKind::Reopened => {
                 return Err(wrong("a kind of event that counters have", event.kind.as_str()));
             }
         };

@@ -12,8 +12,8 @@ use crate::definition::OnExpiry;
 use crate::event::{EventKind, Origin};
 use crate::names::{Label, Number, Reason, Tenant};
 use crate::numbering::{
-    CounterSelector, DefineRequest, DrawRequest, ReserveRequest, ResetRequest, SettleRequest, SyncRequest,
-    VoidRequest, VoidTarget,
+    ArchiveRequest, CloseRequest, CounterSelector, DefineRequest, DrawRequest, ReopenRequest, ReserveRequest,
+    ResetRequest, SettleRequest, SyncRequest, VoidRequest, VoidTarget,
 };
 use crate::reservation::ReservationId;
 use crate::store::{AuditLog, CounterRecord};
@@ -32,6 +32,12 @@ enum Ask {
     Release(usize),
     Void(u64, u64),
     Wait(u64),
+    /// Of the sequence, or of all, through so many days after today.
+    Close(bool, i32),
+    /// The same from such a day on.
+    Reopen(bool, i32),
+    /// Seldom.
+    Archive(u8),
 }
 
 fn ask() -> impl Strategy<Value = (usize, Ask)> {
@@ -46,6 +52,9 @@ fn ask() -> impl Strategy<Value = (usize, Ask)> {
         1 => any::<usize>().prop_map(Ask::Release),
         2 => (0..40u64, 0..4u64).prop_map(|(first, more)| Ask::Void(first, more)),
         2 => (1..20u64).prop_map(Ask::Wait),
+        1 => (any::<bool>(), -2..2i32).prop_map(|(all, days)| Ask::Close(all, days)),
+        3 => (any::<bool>(), -2..2i32).prop_map(|(all, days)| Ask::Reopen(all, days)),
+        1 => (0..5u8).prop_map(Ask::Archive),
     ];
     (0..3usize, ask)
 }
@@ -107,11 +116,33 @@ async fn carry_out(life: &mut Life, sequence: usize, ask: Ask) -> Result<(), Err
             let request = VoidRequest::new(target, Reason::new("because").unwrap());
             issuer.void(request).await.map(drop)
         }
+        Ask::Close(all, days) => {
+            let reason = Reason::new("because").unwrap();
+            let mut request = CloseRequest::new(day_after(clock, days), reason);
+            request.prefix = (!all).then_some(prefix);
+            issuer.close(request).await.map(drop)
+        }
+        Ask::Reopen(all, days) => {
+            let reason = Reason::new("because").unwrap();
+            let mut request = ReopenRequest::new(day_after(clock, days), reason);
+            request.prefix = (!all).then_some(prefix);
+            issuer.reopen(request).await.map(drop)
+        }
+        Ask::Archive(0) => {
+            let request = ArchiveRequest::new(prefix, Reason::new("because").unwrap());
+            issuer.archive(request).await.map(drop)
+        }
+        Ask::Archive(_) => Ok(()),
         Ask::Wait(seconds) => {
             clock.set(clock.now().saturating_add(Duration::from_secs(seconds)));
             Ok(())
         }
     }
+}
+
+fn day_after(clock: &ManualClock, days: i32) -> Date {
+    let today = crate::time::Zone::UTC.date_at(clock.now());
+    Date::from_days_since_epoch(today.days_since_epoch() + days).unwrap()
 }
 
 /// An issuer, with the holds that it began.
@@ -300,10 +331,14 @@ fn a_number_that_is_issued_twice_is_found_though_every_hash_is_right() {
 /// Ends a chain with an event that is linked rightly, and says what the verifier finds in it.
 fn found_in_last(mut events: Vec<Recorded>, change: impl FnOnce(&mut Event)) -> Option<(String, String)> {
     let last = events.len() - 1;
-    let before = Link {
-        n: events[last - 1].event.n,
-        hash: events[last - 1].hash,
-    };
+    let of_chain = |recorded: &&Recorded| recorded.event.subject == events[last].event.subject;
+    let before = events[..last]
+        .iter()
+        .rfind(of_chain)
+        .map_or(Link::GENESIS, |recorded| Link {
+            n: recorded.event.n,
+            hash: recorded.hash,
+        });
     let again = &mut events[last];
     change(&mut again.event);
     again.hash = before.follow(&again.authority, &again.event).hash;
@@ -372,4 +407,81 @@ fn a_hold_ends_once_and_as_it_began() {
             first.first.to_string()
         )
     );
+}
+
+#[test]
+fn a_number_of_a_closed_date_is_found_though_every_hash_is_right() {
+    let draw = (1, Ask::Draw(1));
+    for all in [false, true] {
+        let opened = [
+            draw.clone(),
+            (1, Ask::Close(all, 0)),
+            (1, Ask::Reopen(all, 0)),
+            draw.clone(),
+        ];
+        let events = block_on(lived(opened.to_vec())).events;
+        assert_eq!(found_in_last(events.clone(), |_| ()), None);
+        let yesterday = |event: &mut Event| event.date = event.date.and_then(Date::yesterday);
+        let (expected, found) = found_in_last(events, yesterday).unwrap();
+        assert_eq!(
+            (expected.as_str(), found.as_str()),
+            (
+                "a date after 2026-03-06, through which it is closed",
+                "2026-03-06"
+            )
+        );
+    }
+}
+
+#[test]
+fn what_a_sequence_cannot_do_is_found_though_every_hash_is_right() {
+    let closed = [(0, Ask::Close(false, 0))];
+    let reopened = [(0, Ask::Close(true, 0)), (0, Ask::Reopen(true, 0))];
+    let archived = [(0, Ask::Close(false, 0)), (0, Ask::Archive(0))];
+    type Change = fn(&mut Event);
+    let cases: [(&[(usize, Ask)], Change); 9] = [
+        (&closed, |event| event.date = None),
+        (&closed, |event| event.kind = EventKind::Reopened),
+        (&closed, |event| event.version = 2),
+        (&closed, |event| event.reason = None),
+        (&closed, |event| event.mode = crate::Mode::Ordered),
+        (&reopened, |event| event.kind = EventKind::Archived),
+        (&reopened, |event| event.date = Date::new(2026, 3, 8).ok()),
+        (&archived, |event| event.date = Some(Date::MIN)),
+        (&archived, |event| event.kind = EventKind::Issued),
+    ];
+    for (at, (asks, change)) in cases.into_iter().enumerate() {
+        let events = block_on(lived(asks.to_vec())).events;
+        assert_eq!(found_in_last(events.clone(), |_| ()), None);
+        assert!(found_in_last(events, change).is_some(), "change {at}");
+    }
+}
+
+#[test]
+fn an_event_after_the_end_of_its_sequence_is_found() {
+    let draw = |events: Vec<Recorded>| {
+        // The draw before the end is put behind it.
+        let mut events = events;
+        let at = events.len() - 2;
+        events.swap(at, at + 1);
+        for (recorded, position) in events.iter_mut().zip(1..) {
+            recorded.position = position;
+        }
+        found_in_last_of(&events)
+    };
+    let events = block_on(lived(vec![(0, Ask::Draw(1)), (0, Ask::Archive(0))])).events;
+    assert_eq!(found_in_last_of(&events), None);
+    assert_eq!(
+        draw(events),
+        Some("no event of a sequence that was archived".to_owned())
+    );
+}
+
+/// What the verifier expects in place of the last event.
+fn found_in_last_of(events: &[Recorded]) -> Option<String> {
+    let mut verifier = Verifier::new();
+    events.iter().for_each(|recorded| verifier.event(recorded));
+    let fault = verifier.finish().faults.into_iter().next()?;
+    assert_eq!(fault.position, Some(events.len() as u64));
+    Some(fault.expected)
 }

@@ -20,7 +20,7 @@ async fn a_status_has_every_member() {
             "prefix": "INV", "mode": "gapless", "period": "all", "period_start": null, "period_end": null,
             "scope": {}, "opened": true, "last_number": 3, "next_number": 4, "next_id": "INV-004",
             "remaining": 9_007_199_254_740_988_u64, "max": 9_007_199_254_740_991_u64, "generation": 1, "epoch": 1,
-            "definition_version": 1, "reserved": 0, "voided": 0, "events": 1,
+            "definition_version": 1, "reserved": 0, "voided": 0, "events": 1, "archived": false,
             "forecast": {"last_day": 3, "last_week": 3, "last_month": 3, "ends_on": null},
             "warnings": ["implicit-definition"],
         })

@@ -10,9 +10,10 @@ use http_body_util::BodyExt;
 use seqid_core::checkpoint::Checkpoint;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    AuditRequest, CounterSelector, DefineRequest, Defined, DrawRequest, GapPage, Held, Issued, Listing,
-    Moved, Page, ParsedId, Preview, PreviewRequest, ReserveRequest, Reserved, ResetRequest, Sequence,
-    SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers,
+    ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector, DefineRequest, Defined,
+    DefinitionVersion, DrawRequest, GapPage, Held, Issued, Listing, Moved, Page, ParsedId, Preview,
+    PreviewRequest, ReopenRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest, Status,
+    SyncRequest, VoidRequest, VoidTarget, VoidedNumbers,
 };
 use seqid_core::query::EventPage;
 use seqid_core::reservation::ReservationId;
@@ -98,6 +99,18 @@ impl Numbering for Faulty {
     async fn sequences(&self, _: Tenant, _: Page) -> Result<Listing<Sequence>, Error> {
         self.fail().await
     }
+    async fn versions(&self, _: Tenant, _: Prefix, _: Page) -> Result<Listing<DefinitionVersion>, Error> {
+        self.fail().await
+    }
+    async fn archive(&self, _: ArchiveRequest) -> Result<Archived, Error> {
+        self.fail().await
+    }
+    async fn close(&self, _: CloseRequest) -> Result<Closed, Error> {
+        self.fail().await
+    }
+    async fn reopen(&self, _: ReopenRequest) -> Result<Closed, Error> {
+        self.fail().await
+    }
     async fn counters(&self, _: Tenant, _: Prefix, _: Page) -> Result<Listing<Status>, Error> {
         self.fail().await
     }
@@ -117,7 +130,7 @@ fn failing(error: impl Into<Error>) -> Api {
     faulty(Faulty::Fails(error.into()))
 }
 
-const WRITES: [(&str, &str, &str); 9] = [
+const WRITES: [(&str, &str, &str); 13] = [
     ("POST", "/api/v1/next", r#"{"prefix":"INV"}"#),
     ("POST", "/api/v1/batch", r#"{"prefix":"INV","count":2}"#),
     ("POST", "/api/v1/reserve", r#"{"prefix":"INV"}"#),
@@ -143,9 +156,17 @@ const WRITES: [(&str, &str, &str); 9] = [
     ),
     ("POST", "/api/v1/sync", r#"{"prefix":"INV","last_used":2}"#),
     ("PUT", "/api/v1/sequences/INV", r#"{"format":"INV-{seq}"}"#),
+    ("POST", "/api/v1/sequences/INV/archive", r#"{"reason":"x"}"#),
+    ("DELETE", "/api/v1/sequences/INV?reason=x", ""),
+    (
+        "POST",
+        "/api/v1/close",
+        r#"{"through":"2026-03-31","reason":"x"}"#,
+    ),
+    ("POST", "/api/v1/reopen", r#"{"from":"2026-03-01","reason":"x"}"#),
 ];
 
-const READS: [(&str, &str, &str); 10] = [
+const READS: [(&str, &str, &str); 11] = [
     ("GET", "/api/v1/reservations/00000000000000000000000000000001", ""),
     ("GET", "/api/v1/status/INV", ""),
     ("GET", "/api/v1/counters?prefix=INV", ""),
@@ -153,6 +174,7 @@ const READS: [(&str, &str, &str); 10] = [
     ("GET", "/api/v1/gaps/INV/summary", ""),
     ("GET", "/api/v1/sequences", ""),
     ("GET", "/api/v1/sequences/INV", ""),
+    ("GET", "/api/v1/sequences/INV/versions", ""),
     ("PATCH", "/api/v1/sequences/INV", "{}"),
     ("POST", "/api/v1/preview", r#"{"prefix":"INV"}"#),
     ("POST", "/api/v1/parse", r#"{"id":"INV-001"}"#),

@@ -19,6 +19,12 @@ async fn every_request_of_the_page_on_gaps_is_answered_as_it_says() {
     assert!(reader.sent > 8 && reader.compared > 1);
 }
 
+#[tokio::test]
+async fn every_request_of_the_page_on_closing_is_answered_as_it_says() {
+    let reader = Reader::of(include_str!("../../../docs/closing.md")).await;
+    assert!(reader.sent > 12 && reader.compared > 8);
+}
+
 /// The fenced blocks of a page, with their language.
 fn blocks(page: &str) -> impl Iterator<Item = (&str, &str)> {
     let fenced = page.split("```").skip(1).step_by(2);

@@ -25,7 +25,7 @@ async fn a_wrong_method_is_a_problem_that_names_the_right_ones() {
         ("DELETE", "/api/v1/batch", "POST"),
         ("GET", "/api/v1/reset", "POST"),
         ("POST", "/api/v1/status/INV", "GET,HEAD"),
-        ("POST", "/api/v1/sequences/INV", "GET,HEAD,PUT,PATCH"),
+        ("POST", "/api/v1/sequences/INV", "GET,HEAD,PUT,PATCH,DELETE"),
         ("GET", "/api/v1/reserve", "POST"),
         ("POST", "/api/v1/reservations/x", "GET,HEAD"),
         ("GET", "/api/v1/reservations/x/confirm", "POST"),

@@ -27,6 +27,8 @@ CREATE TABLE incarnation (
     reason         TEXT
 ) STRICT;
 
+-- The prefix `*` stands for all sequences of a tenant: it has no definition, and its chain has what concerns them all.
+-- `closed_through` is the last document date that is closed.
 CREATE TABLE sequence (
     id            INTEGER PRIMARY KEY,
     tenant        TEXT    NOT NULL,
@@ -36,6 +38,7 @@ CREATE TABLE sequence (
     implicit      INTEGER NOT NULL,
     archived      INTEGER NOT NULL,
     opened        INTEGER NOT NULL,
+    closed_through INTEGER,
     n             INTEGER NOT NULL,
     hash          BLOB    NOT NULL,
     UNIQUE (tenant, prefix_folded)
@@ -213,6 +216,7 @@ SELECT e.position,
        CASE e.kind WHEN 1 THEN 'issued' WHEN 2 THEN 'skipped' WHEN 3 THEN 'external' WHEN 4 THEN 'returned'
                    WHEN 5 THEN 'restarted' WHEN 6 THEN 'defined' WHEN 7 THEN 'recovered'
                    WHEN 8 THEN 'reserved' WHEN 9 THEN 'confirmed' WHEN 10 THEN 'voided' WHEN 11 THEN 'expired'
+                   WHEN 12 THEN 'archived' WHEN 13 THEN 'closed' WHEN 14 THEN 'reopened'
                    END AS kind,
        e.first,
        e.first + e.step * (e.count - 1) AS last,

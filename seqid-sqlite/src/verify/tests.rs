@@ -13,8 +13,8 @@ use seqid_core::clock::{Clock, ManualClock};
 use seqid_core::export;
 use seqid_core::names::{Reason, Reference};
 use seqid_core::numbering::{
-    CounterSelector, DefineRequest, DrawRequest, ReserveRequest, ResetRequest, SettleRequest, SyncRequest,
-    VoidRequest, VoidTarget,
+    ArchiveRequest, CloseRequest, CounterSelector, DefineRequest, DrawRequest, ReopenRequest, ReserveRequest,
+    ResetRequest, SettleRequest, SyncRequest, VoidRequest, VoidTarget,
 };
 use seqid_core::observer::Unobserved;
 use seqid_core::store::{AuditLog, CounterStore};
@@ -61,7 +61,8 @@ async fn make() -> Made {
         .build();
     let issuer = Arc::new(issuer);
     let held = Arc::new(Held::default());
-    for at in 0..SEQUENCES {
+    // One more without counters, which is archived.
+    for at in 0..=SEQUENCES {
         for version in 1..=2 {
             let spec = DefinitionSpec {
                 description: Some(format!("version {version}")),
@@ -74,13 +75,14 @@ async fn make() -> Made {
                 }]),
                 ..DefinitionSpec::of_format("{prefix}-{branch}-{customer}-{seq:5}")
             };
-            let mut request = DefineRequest::new(prefix(at), spec);
+            let mut request = DefineRequest::new(if at < SEQUENCES { prefix(at) } else { ended() }, spec);
             request.if_version = (version > 1).then_some(version - 1);
             request.origin = origin();
             issuer.define(request).await.expect("it is defined");
             clock.set(clock.now().saturating_add(Duration::from_secs(1)));
         }
     }
+    close_and_archive(&issuer).await;
     for round in 0..EVENTS - 1 {
         let mut acts = JoinSet::new();
         for at in 0..SEQUENCES * COUNTERS {
@@ -131,6 +133,28 @@ fn origin() -> Origin {
 
 fn prefix(at: usize) -> Prefix {
     Prefix::new(&format!("S{}", at % SEQUENCES)).expect("a prefix")
+}
+
+fn ended() -> Prefix {
+    Prefix::new("ENDED").expect("a prefix")
+}
+
+/// The life of sequences: dates are closed and opened, and one sequence ends.
+async fn close_and_archive(issuer: &Issuer) {
+    let reason = || Reason::new("test").expect("a reason");
+    let day = |day| Date::new(2020, 1, day).expect("a day");
+    for prefix in [prefix(1), ended()] {
+        let mut close = CloseRequest::new(day(31), reason());
+        close.prefix = Some(prefix);
+        close.key = IdempotencyKey::new("close").ok();
+        issuer.close(close).await.expect("closed");
+    }
+    let mut reopen = ReopenRequest::new(day(15), reason());
+    reopen.prefix = Some(prefix(1));
+    reopen.origin = origin();
+    issuer.reopen(reopen).await.expect("open");
+    let archive = ArchiveRequest::new(ended(), reason());
+    issuer.archive(archive).await.expect("archived");
 }
 
 /// The reservations of counters.
@@ -387,7 +411,7 @@ fn an_edit_of_any_column_of_any_event_is_named() {
             "counter",
             "CASE WHEN counter IS NULL THEN 1 ELSE counter % 1720 + 1 END",
         ),
-        ("kind", "kind % 11 + 1"),
+        ("kind", "kind % 14 + 1"),
         ("n", "n + 1"),
         ("generation", "generation + 1"),
         ("epoch", "epoch + 1"),
@@ -619,6 +643,8 @@ fn an_edit_of_any_sequence_or_definition_is_named() {
         "hash = randomblob(32)",
         "head = head + 1",
         "opened = 1 - opened",
+        "archived = 1 - archived",
+        "closed_through = coalesce(closed_through + 1, 1)",
         "prefix_folded = prefix_folded || 'x'",
         "prefix = 'T' || prefix",
         "tenant = 'other'",
@@ -650,6 +676,44 @@ fn an_edit_of_any_sequence_or_definition_is_named() {
             .tampered("UPDATE store SET authority = randomblob(16)")
             .is_clean()
     );
+}
+
+#[test]
+fn what_is_closed_of_all_sequences_is_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = SqliteConfig::new(file(folder.path()));
+    let close = async {
+        let clock = Arc::new(seqid_core::clock::SystemClock);
+        let store = SqliteStore::open(config.clone(), clock, Arc::new(Unobserved)).expect("it opens");
+        let store = Arc::new(store);
+        let issuer = Issuer::new(Arc::clone(&store) as _);
+        let day = Date::new(2020, 1, 31).expect("a day");
+        let request = CloseRequest::new(day, Reason::new("test").expect("a reason"));
+        issuer.close(request).await.expect("closed");
+        issuer.draw(DrawRequest::new(prefix(0))).await.expect("drawn");
+        store.close().await.expect("it closes");
+    };
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(close);
+    let found = |statement: &str| {
+        let connection = Connection::open(file(folder.path())).expect("it opens");
+        connection
+            .execute_batch(&format!("BEGIN; {statement}"))
+            .expect("SQL");
+        let report = verify_tables(&connection, Verifier::new(), |_, _| ()).expect("it can be read");
+        report.faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found(""), Vec::<String>::new());
+    for edit in [
+        "UPDATE sequence SET closed_through = NULL WHERE prefix = '*'",
+        "UPDATE sequence SET closed_through = 1 WHERE prefix = '*'",
+        "UPDATE sequence SET archived = 1 WHERE prefix = '*'",
+        "UPDATE event SET date = date - 1 WHERE kind = 13",
+        "UPDATE event SET date = NULL WHERE kind = 13",
+        "DELETE FROM event WHERE kind = 13",
+    ] {
+        let faults = found(edit);
+        assert!(!faults.is_empty(), "{edit}");
+    }
 }
 
 #[test]

@@ -5,17 +5,19 @@ use seqid_core::IdempotencyKey;
 use seqid_core::Number;
 use seqid_core::clock::Seed;
 use seqid_core::command::{
-    Act, Command, Defined, Draw, End, Granted, NewHold, Reply, Settle, Settled, Shift, Shifted, Target, Void,
-    Voided,
+    Act, Archive, Archived, Close, Closed, Command, Dates, Defined, Draw, End, Expired, Granted, NewHold,
+    Reply, Settle, Settled, Shift, Shifted, Target, Void, Voided,
 };
-use seqid_core::counter::Run;
+use seqid_core::counter::{Run, SequenceKey};
 use seqid_core::event::{EventKind, Fingerprint, Keyed, Origin};
-use seqid_core::ledger::Refusal;
+use seqid_core::ledger::{Closer, Refusal};
 use seqid_core::line::Line;
 use seqid_core::names::Reason;
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::StoreError;
 use seqid_core::time::Timestamp;
+
+use super::sequence::day;
 
 /// What can be applied.
 pub(super) trait Batch {
@@ -96,6 +98,38 @@ pub(super) fn void(line: &Arc<Line>, first: u64, count: u64) -> Command {
         first: number(first),
         count,
         reason: because("void"),
+    }))
+}
+
+/// Lets go of the holds of a line that have ended.
+pub(super) fn expire(line: &Arc<Line>) -> Command {
+    command(Act::Expire(line.key().clone()))
+}
+
+/// Ends a sequence.
+pub(super) fn archive(sequence: &SequenceKey) -> Command {
+    command(Act::Archive(Archive {
+        sequence: sequence.clone(),
+        expected: None,
+        reason: because("replaced"),
+    }))
+}
+
+/// Closes the dates of a sequence up to this one.
+pub(super) fn close(sequence: &SequenceKey, through: &str) -> Command {
+    shut(sequence, Dates::ClosedThrough(day(through)))
+}
+
+/// Opens the dates of a sequence from this one on.
+pub(super) fn reopen(sequence: &SequenceKey, from: &str) -> Command {
+    shut(sequence, Dates::OpenFrom(day(from)))
+}
+
+fn shut(sequence: &SequenceKey, dates: Dates) -> Command {
+    command(Act::Close(Close {
+        sequence: sequence.clone(),
+        dates,
+        reason: because("a test"),
     }))
 }
 
@@ -189,6 +223,10 @@ fn fingerprint(act: &Act) -> Fingerprint {
             target: Target::Beyond(number),
             ..
         }) => (3, number.get()),
+        Act::Close(close) => match close.dates {
+            Dates::ClosedThrough(date) => (7, date.days_since_epoch().unsigned_abs().into()),
+            Dates::OpenFrom(date) => (8, date.days_since_epoch().unsigned_abs().into()),
+        },
         _ => (4, 0),
     };
     let mut digest = [0; 16];
@@ -244,6 +282,19 @@ pub(super) fn told(reply: &Result<Reply, StoreError>) -> String {
             let again = if *repeated { "again " } else { "" };
             format!("{again}void {}", numbers(run, *generation))
         }
+        Ok(Reply::Expired(Expired { holds, more })) => {
+            format!("{holds} let go{}", if *more { ", more left" } else { "" })
+        }
+        Ok(Reply::Archived(Archived { repeated })) => {
+            if *repeated { "again archived" } else { "archived" }.into()
+        }
+        Ok(Reply::Closed(Closed { through, changed })) => {
+            let still = if *changed { "" } else { "still " };
+            match through {
+                Some(through) => format!("{still}closed through {through}"),
+                None => format!("{still}open"),
+            }
+        }
         Ok(Reply::Shifted(Shifted {
             old_next,
             next,
@@ -291,6 +342,12 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::KeyMismatch => "key mismatch".into(),
         Refusal::CaseVariant { existing } => format!("case variant of {existing}"),
         Refusal::NotDefined => "not defined".into(),
+        Refusal::Archived => "archived before".into(),
+        Refusal::PeriodClosed { through, by } => {
+            let all = if *by == Closer::Tenant { " for all" } else { "" };
+            format!("closed through {through}{all}")
+        }
+        Refusal::AllClosed { through } => format!("all closed through {through}"),
         Refusal::WouldRepeat { last } => format!("would repeat up to {last}"),
         Refusal::NoReservation(_) => "no reservation".into(),
         Refusal::HoldExpired { .. } => "expired before".into(),

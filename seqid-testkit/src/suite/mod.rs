@@ -25,17 +25,20 @@ mod sequence;
 // The name of a case states its rule.
 #[allow(missing_docs, reason = "the names of the cases say what they are about")]
 mod cases {
+    pub mod archiving;
     pub mod audits;
     pub mod batches;
     pub mod cancelling;
     pub mod chain;
     pub mod chronology;
     pub mod claims;
+    pub mod closing;
     pub mod concurrency;
     pub mod counting;
     pub mod definitions;
     pub mod draws;
     pub mod durability;
+    pub mod endings;
     pub mod events;
     pub mod expiry;
     pub mod forecasts;
@@ -327,6 +330,7 @@ suite! { $
         a_sync_beyond_the_counter_takes_all_free_numbers
         a_new_epoch_offers_nothing_of_the_one_before
         steps_are_kept_among_free_numbers
+        holds_are_let_go_and_nothing_else_is_done
     }
     voids {
         an_issued_number_stays_taken_when_it_is_void
@@ -342,6 +346,31 @@ suite! { $
         a_void_under_a_key_is_done_once
         moves_leave_marks
         returned_numbers_lose_their_marks
+    }
+    closing {
+        a_date_is_closed_up_to_its_last_day
+        closing_goes_forward_and_reopening_back
+        what_is_closed_can_be_opened_and_drawn_from_again
+        what_closes_all_closes_each_present_and_future
+        each_command_of_a_batch_sees_what_was_closed_before_it
+        the_later_of_both_dates_holds
+        a_reservation_of_a_closed_date_is_voided_and_not_confirmed
+        a_counter_of_a_closed_period_is_not_moved
+        a_counter_without_end_can_be_moved_whatever_is_closed
+        a_key_is_answered_although_its_date_was_closed
+        closing_under_a_key_is_done_once
+        only_what_is_defined_is_closed
+        all_sequences_together_are_in_no_list
+        an_archived_sequence_is_neither_closed_nor_opened
+    }
+    archiving {
+        an_archived_sequence_gives_nothing
+        archiving_again_changes_nothing
+        only_a_sequence_that_is_there_is_archived
+        a_sequence_with_held_numbers_is_not_archived
+        archiving_sees_the_holds_of_its_batch
+        holds_that_have_ended_stand_in_the_way_until_they_are_let_go
+        a_key_is_answered_although_its_sequence_was_archived
     }
     chronology {
         an_earlier_date_than_the_last_is_refused
@@ -483,6 +512,8 @@ suite! { $
         holds_that_ended_while_the_store_was_down_are_let_go
         free_numbers_are_kept
         voids_are_kept
+        closed_dates_are_kept
+        the_end_of_a_sequence_is_kept
         acknowledged_events_are_not_taken_again
     }
 }
@@ -588,6 +619,18 @@ suite! { $
         an_ended_counter_has_no_next_number
         a_move_concerns_one_counter
         a_move_after_the_definition_changed_keeps_the_format
+    }
+    endings {
+        versions_tell_what_changed
+        versions_are_listed_in_pages
+        an_archived_sequence_can_be_read_and_gives_nothing
+        a_sequence_with_reservations_is_archived_when_they_have_ended
+        many_holds_that_have_ended_do_not_stand_in_the_way
+        an_archived_sequence_is_not_defined_by_a_draw
+        archiving_may_name_the_version
+        closed_dates_are_refused_and_opened_again
+        all_sequences_are_closed_and_opened_together
+        a_close_under_a_key_is_done_once
     }
     holding {
         a_reservation_is_confirmed_under_the_id_that_was_promised

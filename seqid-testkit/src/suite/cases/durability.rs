@@ -1,10 +1,13 @@
 //! What was answered is still there after the store ended, whether it was closed or not.
 
 use super::super::backend::{Backend, End};
-use super::super::commands::{CommandExt, confirm, draw, give_up, hold, reserve, reset, restart, sync, void};
+use super::super::commands::{
+    CommandExt, archive, close, confirm, draw, give_up, hold, reopen, reserve, reset, restart, sync, void,
+};
 use super::super::sequence::{Sequence, by_branch, by_year, format};
 use super::chain::{live, verify};
 
+use seqid_core::counter::SequenceKey;
 use seqid_core::definition::OnExpiry;
 use seqid_core::{DefinitionSpec, Tenant};
 
@@ -377,4 +380,73 @@ pub async fn voids_are_kept(mut backend: Backend) {
         backend.marked(&line).await,
         ["voided 2", "voided 4..5", "skipped 6"]
     );
+}
+
+pub async fn closed_dates_are_kept(mut backend: Backend) {
+    let all = SequenceKey::whole(Tenant::default());
+    let [inv, ord] = [backend.sequence("INV").await, backend.sequence("ORD").await];
+    let held = inv.on("2026-03-01");
+    let batch = [
+        reserve(&held, 1, 1, 60),
+        close(inv.key(), "2026-03-31"),
+        close(&all, "2026-02-28").under("k"),
+    ];
+    backend.tell(batch).await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        let batch = [
+            draw(&inv.on("2026-03-31"), 1),
+            draw(&ord.on("2026-02-28"), 1),
+            confirm(&held, 1, 1),
+            reopen(inv.key(), "2026-02-01"),
+            close(&all, "2026-02-28").under("k"),
+            close(&all, "2026-01-31"),
+        ];
+        let told = [
+            "closed through 2026-03-31",
+            "closed through 2026-02-28 for all",
+            "closed through 2026-03-31",
+            "all closed through 2026-02-28",
+            "again",
+            "still closed through 2026-02-28",
+        ];
+        assert_eq!(backend.tell(batch).await, told);
+    }
+    backend
+        .tell([reopen(&all, "2026-01-01"), reopen(inv.key(), "2026-03-01")])
+        .await;
+    backend = backend.end(End::Crashed).await;
+    let batch = [
+        confirm(&held, 1, 1),
+        draw(&ord.on("2026-01-01"), 1),
+        draw(&inv.on("2026-02-28"), 1),
+    ];
+    assert_eq!(
+        backend.tell(batch).await,
+        ["confirmed 1", "1", "closed through 2026-02-28"]
+    );
+    verify(&backend.events().await);
+}
+
+pub async fn the_end_of_a_sequence_is_kept(mut backend: Backend) {
+    let sequence = backend.sequence("INV").await;
+    let line = sequence.line();
+    backend.tell([draw(&line, 2), reserve(&line, 1, 1, 60)]).await;
+    for end in ENDS {
+        backend = backend.end(end).await;
+        assert_eq!(backend.tell_one(archive(sequence.key())).await, "1 reserved");
+    }
+    let batch = [give_up(&line, 3, 1), archive(sequence.key())];
+    assert_eq!(backend.tell(batch).await, ["given up 3", "archived"]);
+    for end in ENDS {
+        backend = backend.end(end).await;
+        let batch = [draw(&line, 1), sequence.define(), archive(sequence.key())];
+        assert_eq!(
+            backend.tell(batch).await,
+            ["archived before", "archived before", "again archived"]
+        );
+        let record = backend.ledger.sequence(sequence.key()).await.expect("a record");
+        assert!(record.expect("it is there").archived);
+    }
+    verify(&backend.events().await);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::backend::Backend;
 use super::super::begin;
 use super::super::commands::{
-    confirm, draw, give_up, hold, number, recover, reserve, reset, restart, sync, void,
+    confirm, draw, expire, give_up, hold, number, recover, reserve, reset, restart, sync, void,
 };
 use super::super::sequence::{Sequence, format};
 
@@ -447,4 +447,32 @@ pub async fn steps_are_kept_among_free_numbers(backend: Backend) {
     assert_eq!(backend.tell(batch).await, ["5", "15", "25", "35"]);
     let last = backend.state(&line).await.last;
     assert_eq!(last, Some(number(35)));
+}
+
+pub async fn holds_are_let_go_and_nothing_else_is_done(backend: Backend) {
+    let sequence = backend.sequence("INV").await;
+    let line = sequence.line();
+    let never = Sequence::plain("NEVER");
+    let batch = [expire(&line), expire(&never.line())];
+    assert_eq!(backend.tell(batch).await, ["0 let go"; 2]);
+    assert_eq!(backend.events().await.len(), 1);
+    for n in 0..70 {
+        backend.tell_one(reserve(&line, 1, n, 10)).await;
+    }
+    backend.tell_one(reserve(&line, 1, 70, 60)).await;
+    backend.at(9);
+    assert_eq!(backend.tell_one(expire(&line)).await, "0 let go");
+    backend.at(10);
+    let variant = Sequence::plain("inv");
+    assert_eq!(backend.tell_one(expire(&variant.line())).await, "0 let go");
+    assert_eq!(
+        backend.tell([expire(&line), expire(&line)]).await,
+        ["64 let go, more left", "0 let go, more left"]
+    );
+    assert_eq!(backend.figures(&line).await, [7, 64, 0]);
+    assert_eq!(backend.tell_one(expire(&line)).await, "6 let go");
+    assert_eq!(backend.tell_one(expire(&line)).await, "0 let go");
+    assert_eq!(backend.figures(&line).await, [1, 70, 0]);
+    assert_eq!(backend.next(&line).await, 72);
+    super::chain::verify(&backend.events().await);
 }
