@@ -148,23 +148,28 @@ impl<S: CounterStore> Pump<S> {
     }
 }
 
-#[async_trait]
-impl<S: CounterStore + 'static> CounterStore for Coalesced<S> {
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    async fn apply(&self, mut batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
-        let Some(first) = batch.first().map(|command| self.lane(command)) else {
-            return Vec::new();
-        };
-        if batch.iter().all(|command| self.lane(command) == first) {
-            return self.lanes[first].submit(batch).await;
+/// A command that concerns more than one counter comes after what stands before it in the batch, and before what stands
+/// behind it.
+fn stretches(batch: Vec<Command>) -> Vec<Vec<Command>> {
+    let mut stretches: Vec<Vec<Command>> = Vec::new();
+    let mut joins = false;
+    for command in batch {
+        let of_one = command.act.counter().is_some();
+        match stretches.last_mut() {
+            Some(stretch) if joins && of_one => stretch.push(command),
+            _ => stretches.push(vec![command]),
         }
-        // Commands of several lanes go out side by side, each lane's in their order.
+        joins = of_one;
+    }
+    stretches
+}
+
+impl<S: CounterStore + 'static> Coalesced<S> {
+    /// Commands of several lanes go out at the same time, each lane's in their order.
+    async fn side_by_side(&self, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
         let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.lanes.len()];
         let mut parts: Vec<Vec<Command>> = vec![Vec::new(); self.lanes.len()];
-        for (place, command) in batch.drain(..).enumerate() {
+        for (place, command) in batch.into_iter().enumerate() {
             let lane = self.lane(&command);
             places[lane].push(place);
             parts[lane].push(command);
@@ -190,6 +195,27 @@ impl<S: CounterStore + 'static> CounterStore for Coalesced<S> {
         }
         answers.sort_unstable_by_key(|(place, _)| *place);
         answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+}
+
+#[async_trait]
+impl<S: CounterStore + 'static> CounterStore for Coalesced<S> {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    async fn apply(&self, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
+        let Some(first) = batch.first().map(|command| self.lane(command)) else {
+            return Vec::new();
+        };
+        if batch.iter().all(|command| self.lane(command) == first) {
+            return self.lanes[first].submit(batch).await;
+        }
+        let mut answers = Vec::with_capacity(batch.len());
+        for stretch in stretches(batch) {
+            answers.extend(self.side_by_side(stretch).await);
+        }
+        answers
     }
 
     async fn counter(&self, key: &CounterKey) -> Result<Option<CounterState>, StoreError> {

@@ -79,6 +79,8 @@ pub enum Act {
     Archive(Archive),
     /// Close document dates, or open them again.
     Close(Close),
+    /// Take numbers that another system gave out, in any counters of a sequence.
+    Adopt(Adopt),
 }
 
 impl Void {
@@ -106,16 +108,17 @@ impl Act {
             Self::Expire(counter) => counter.sequence(),
             Self::Archive(archive) => &archive.sequence,
             Self::Close(close) => &close.sequence,
+            Self::Adopt(adopt) => &adopt.sequence,
         }
     }
 
-    /// The counter concerned, unless it is the sequence as a whole.
+    /// The counter concerned, unless it is the sequence as a whole, or several of its counters.
     #[must_use]
     pub fn counter(&self) -> Option<&CounterKey> {
         match self {
             Self::Draw(draw) => Some(draw.line.key()),
             Self::Shift(shift) => Some(shift.line.key()),
-            Self::Define(_) | Self::Archive(_) | Self::Close(_) => None,
+            Self::Define(_) | Self::Archive(_) | Self::Close(_) | Self::Adopt(_) => None,
             Self::Settle(settle) => Some(&settle.counter),
             Self::Void(void) => Some(void.line.key()),
             Self::Expire(counter) => Some(counter),
@@ -221,6 +224,17 @@ pub struct Archive {
     pub reason: Reason,
 }
 
+/// Take numbers that another system gave out: all of them or none.
+#[derive(Debug, Clone)]
+pub struct Adopt {
+    /// The sequence.
+    pub sequence: SequenceKey,
+    /// The numbers: those of a counter next to one another and in rising order.
+    pub runs: Vec<AdoptedRun>,
+    /// Why.
+    pub reason: Reason,
+}
+
 /// Close document dates of a sequence, or of all sequences of a tenant, or open them again.
 #[derive(Debug, Clone)]
 pub struct Close {
@@ -239,6 +253,22 @@ pub enum Dates {
     ClosedThrough(Date),
     /// Those from this one on are open.
     OpenFrom(Date),
+}
+
+impl Adopt {
+    /// The runs of each counter.
+    pub fn counters(&self) -> impl Iterator<Item = &[AdoptedRun]> {
+        self.runs.chunk_by(|one, next| one.line.key() == next.line.key())
+    }
+}
+
+/// Numbers that another system gave out.
+#[derive(Debug, Clone)]
+pub struct AdoptedRun {
+    /// The counter, with a date and fields that give the numbers the ids that they have.
+    pub line: Arc<Line>,
+    /// The numbers.
+    pub run: Run,
 }
 
 /// Move a counter.
@@ -323,6 +353,8 @@ pub enum Reply {
     Archived(Archived),
     /// Dates were closed or opened, or were so already.
     Closed(Closed),
+    /// Numbers of another system were taken, now or before.
+    Adopted(Vec<AdoptedNumbers>),
     /// The key was used before with an equal request: this is the event of that time. Nothing was done.
     Replayed(Box<Event>),
 }
@@ -389,6 +421,21 @@ pub struct Closed {
     pub through: Option<Date>,
     /// Whether that was changed just now.
     pub changed: bool,
+}
+
+/// The numbers of one counter that were adopted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdoptedNumbers {
+    /// The counter.
+    pub counter: CounterKey,
+    /// How many were taken just now.
+    pub adopted: u64,
+    /// How many were external before.
+    pub repeated: u64,
+    /// How many were skipped, lying between.
+    pub skipped: u64,
+    /// What is issued next now.
+    pub next: u64,
 }
 
 /// Where a counter was moved.

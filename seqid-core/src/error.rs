@@ -4,6 +4,7 @@ use crate::definition::DateOutOfWindow;
 use crate::field::ValueRefused;
 use crate::ledger::Refusal;
 use crate::names::{InvalidText, Number};
+use crate::period::Period;
 use crate::refusal::DefinitionRefused;
 use crate::store::{Certainty, StoreError};
 use crate::template::RenderError;
@@ -43,6 +44,14 @@ pub enum Error {
         /// The prefix.
         prefix: String,
     },
+    /// The counter does not have the number, or has not opened.
+    #[error("{counter} has no number {number}")]
+    NumberNotFound {
+        /// The number.
+        number: Number,
+        /// The counter.
+        counter: String,
+    },
     /// The text is not an id of any sequence that was looked at.
     #[error("{id:?} is not an id of {of}")]
     IdNotRecognised {
@@ -62,12 +71,139 @@ pub enum Error {
     /// The definition cannot hold.
     #[error(transparent)]
     DefinitionRefused(#[from] DefinitionRefused),
+    /// Ids cannot be adopted.
+    #[error(transparent)]
+    AdoptionRefused(#[from] AdoptionRefused),
     /// The caller may not make numbers repeat.
     #[error("this service does not let numbers repeat; its operator can allow it (SEQID_ALLOW_REPEATS)")]
     ForceNotAllowed,
     /// The store or its ledger did not carry it out.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Ids that cannot be adopted. Nothing was adopted.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{total} of {ids} ids cannot be adopted, so that none was")]
+pub struct AdoptionRefused {
+    /// The first of them in the order of the list, at most [`AdoptionRefused::SHOWN`].
+    pub wrong: Vec<WrongId>,
+    /// How many there are.
+    pub total: usize,
+    /// How many ids were sent.
+    pub ids: usize,
+}
+
+impl AdoptionRefused {
+    /// The most ids that are named.
+    pub const SHOWN: usize = 1_000;
+}
+
+/// An id that cannot be adopted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrongId {
+    /// Its place in the list, from 0.
+    pub index: usize,
+    /// What is wrong.
+    pub reason: WrongIdReason,
+}
+
+/// Why an id cannot be adopted.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrongIdReason {
+    /// The sequence does not write such a text.
+    #[error("{id:?} is not an id of sequence {prefix}")]
+    NotRecognised {
+        /// The text.
+        id: String,
+        /// The sequence.
+        prefix: String,
+    },
+    /// The text does not tell of which counter its number is.
+    #[error("{id:?} does not tell its {what}, which the counter depends on")]
+    Ambiguous {
+        /// The text.
+        id: String,
+        /// The period, or the name of a scope field.
+        what: String,
+    },
+    /// The text is that of a version of the definition that its counter does not have.
+    #[error(
+        "{id:?} is written by version {version} of the definition, but its counter, {period}, has version {opened}"
+    )]
+    OtherVersion {
+        /// The text.
+        id: String,
+        /// The version that writes it.
+        version: u32,
+        /// The counter's period.
+        period: Period,
+        /// The version of the counter, or the one that it would open with.
+        opened: u32,
+    },
+    /// The same text, or the same number of the same counter, stands in the list before.
+    #[error("{}", repeated(id, *number, *of))]
+    Repeated {
+        /// The text.
+        id: String,
+        /// The number, where the text is another one.
+        number: Option<Number>,
+        /// The place of the other, from 0.
+        of: usize,
+    },
+    /// The number has another use.
+    #[error("{id:?}: the number is {state}")]
+    Taken {
+        /// The text.
+        id: String,
+        /// What it is.
+        state: &'static str,
+    },
+    /// The number is larger than the counter may go.
+    #[error("{id:?}: {number} is beyond {max}, the last number of its counter")]
+    Beyond {
+        /// The text.
+        id: String,
+        /// The number.
+        number: Number,
+        /// The counter's last number.
+        max: Number,
+    },
+    /// The number is not one of its counter's.
+    #[error("{id:?}: {number} is not a number of its counter, which has {start}, {second} and so on")]
+    NotAMember {
+        /// The text.
+        id: String,
+        /// The number.
+        number: Number,
+        /// The counter's first number.
+        start: Number,
+        /// The counter's second number.
+        second: u64,
+    },
+}
+
+fn repeated(id: &str, number: Option<Number>, of: usize) -> String {
+    match number {
+        Some(number) => format!("{id:?} has the number {number}, as id {} has", of + 1),
+        None => format!("{id:?} is id {} again", of + 1),
+    }
+}
+
+impl WrongIdReason {
+    /// The code, the same in every transport.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::NotRecognised { .. } | Self::Ambiguous { .. } | Self::OtherVersion { .. } => {
+                Code::IdNotRecognised
+            }
+            Self::Repeated { .. } | Self::Taken { .. } => Code::IdTaken,
+            Self::Beyond { .. } => Code::Exhausted,
+            Self::NotAMember { .. } => Code::InvalidRequest,
+        }
+    }
 }
 
 /// What is wrong with a member of a request.
@@ -115,9 +251,11 @@ impl Error {
             Self::Render(RenderError::Missing(_)) => Code::ScopeMismatch,
             Self::Render(_) => Code::InvalidRequest,
             Self::SequenceNotFound { .. } => Code::SequenceNotFound,
+            Self::NumberNotFound { .. } => Code::NumberNotFound,
             Self::IdNotRecognised { .. } => Code::IdNotRecognised,
             Self::AmbiguousId { .. } => Code::AmbiguousId,
             Self::DefinitionRefused(_) => Code::DefinitionRefused,
+            Self::AdoptionRefused(_) => Code::AdoptionRefused,
             Self::ForceNotAllowed => Code::ForceNotAllowed,
             Self::Store(error) => store_code(error),
         }
@@ -202,6 +340,7 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::DateChanged { .. } => Code::DateChanged,
         Refusal::OpenReservations { .. } => Code::HasOpenReservations,
         Refusal::NotVoidable { .. } => Code::NotVoidable,
+        Refusal::Taken { .. } => Code::IdTaken,
         Refusal::VersionMismatch { .. } => Code::VersionMismatch,
         Refusal::VersionRequired { .. } => Code::VersionRequired,
         Refusal::DefinitionRefused(_) => Code::DefinitionRefused,
@@ -296,6 +435,8 @@ codes! {
     ReservationVoided "reservation-voided" No "The reservation was voided",
     ReservationConfirmed "reservation-confirmed" No "The reservation was confirmed",
     NotVoidable "not-voidable" No "The number cannot be voided",
+    IdTaken "id-taken" No "The number has another use",
+    AdoptionRefused "adoption-refused" No "The ids cannot be adopted",
     SequenceArchived "sequence-archived" No "The sequence was archived",
     Frozen "frozen" No "The counter is frozen",
     CaseVariant "case-variant" No "The name differs from an existing one by letter case alone",

@@ -13,7 +13,7 @@ use crate::command::End;
 use crate::counter::Run;
 use crate::definition::{Definition, DefinitionSpec, Mode};
 use crate::error::Error;
-use crate::event::{EventKind, Origin};
+use crate::event::{EventKind, Origin, Recorded};
 use crate::field::{FieldValues, RawValues};
 use crate::mark::NumberState;
 use crate::names::{IdempotencyKey, Label, Number, Prefix, Reason, Reference, Tenant};
@@ -54,12 +54,22 @@ pub trait Numbering: Send + Sync + fmt::Debug {
     /// Takes every number up to one as given out by another system. Forward only; repeating it changes nothing.
     async fn sync(&self, request: SyncRequest) -> Result<Moved, Error>;
 
+    /// Takes a list of ids as given out by another system, all of them or none. Repeating it changes nothing.
+    async fn adopt(&self, request: AdoptRequest) -> Result<Adoption, Error>;
+
     /// Where a counter stands. A counter that has not opened stands at its start.
     async fn status(&self, counter: CounterSelector) -> Result<Status, Error>;
 
     /// The numbers of a counter that were not plainly issued, in order, and why. All others from its start to its last
     /// were.
     async fn gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error>;
+
+    /// What a number is now, and everything that happened to it.
+    async fn number(&self, request: NumberRequest) -> Result<NumberHistory, Error>;
+
+    /// The open reservations of a sequence, by counter and number. A part may have fewer than the limit, or none,
+    /// although more follow.
+    async fn reservations(&self, request: ReservationsRequest) -> Result<Listing<OpenReservation>, Error>;
 
     /// The id that a draw would give, or that a definition would make of a number. Consumes nothing.
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error>;
@@ -543,6 +553,89 @@ impl SyncRequest {
     }
 }
 
+/// The largest number of ids that one [`AdoptRequest`] may have: what is read of them takes 100 MB.
+pub const MOST_ADOPTED_IDS: usize = 1_000_000;
+
+/// The largest number of runs of adjacent numbers that one [`AdoptRequest`] may make: they are written in one
+/// transaction, and draws wait for its end.
+pub const MOST_ADOPTED_RUNS: usize = 100_000;
+
+/// Ids that another system gave out.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AdoptRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence.
+    pub prefix: Prefix,
+    /// The ids, in any order: 1 to [`MOST_ADOPTED_IDS`] of any of the sequence's counters.
+    pub ids: Vec<String>,
+    /// Why.
+    pub reason: Reason,
+    /// Whether to check only and adopt nothing.
+    pub dry_run: bool,
+    /// What a repetition of the request is recognised by.
+    pub key: Option<IdempotencyKey>,
+    /// Who asks.
+    pub origin: Origin,
+}
+
+impl AdoptRequest {
+    /// Ids of the sequence `prefix` of the default tenant.
+    #[must_use]
+    pub fn new(prefix: Prefix, ids: Vec<String>, reason: Reason) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix,
+            ids,
+            reason,
+            dry_run: false,
+            key: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// What became of a list of ids.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adoption {
+    /// The sequence.
+    pub prefix: Prefix,
+    /// How many numbers were adopted.
+    pub adopted: u64,
+    /// How many had been taken from outside before.
+    pub already_adopted: u64,
+    /// How many numbers lie between and were skipped.
+    pub skipped: u64,
+    /// The counters that have numbers of the list, by period and scope.
+    pub counters: Vec<AdoptedCounter>,
+    /// Whether nothing was done, so that this is what would be.
+    pub dry_run: bool,
+    /// Whether this is the answer to an earlier request with the same key; the next numbers are those of today.
+    pub replayed: bool,
+    /// Whether the sequence's numbers are written as text on the wire.
+    pub numbers_as_text: bool,
+}
+
+/// A counter that has adopted numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdoptedCounter {
+    /// Its period.
+    pub period: Period,
+    /// Its scope values.
+    pub scope: FieldValues,
+    /// The smallest number of the list.
+    pub first: Number,
+    /// The largest number of the list.
+    pub last: Number,
+    /// How many numbers were adopted.
+    pub adopted: u64,
+    /// What is issued next; `None` when the counter has ended.
+    pub next_number: Option<Number>,
+    /// The text of that number today, or on the first day of a period that does not have today.
+    pub next_id: Option<String>,
+}
+
 /// Where a counter was moved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moved {
@@ -687,6 +780,151 @@ impl Gap {
             self.request_id = None;
         }
     }
+}
+
+/// Which number is asked about.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NumberRequest {
+    /// The number, in its counter or by its text.
+    pub target: NumberTarget,
+}
+
+impl NumberRequest {
+    /// Asks about a number.
+    #[must_use]
+    pub const fn new(target: NumberTarget) -> Self {
+        Self { target }
+    }
+}
+
+/// How a number is named.
+#[derive(Debug, Clone)]
+pub enum NumberTarget {
+    /// By its counter.
+    Number {
+        /// The counter.
+        counter: CounterSelector,
+        /// The number.
+        number: Number,
+    },
+    /// By its text, which must tell its period.
+    Id {
+        /// The tenant.
+        tenant: Tenant,
+        /// The sequence; every one of the tenant is tried otherwise.
+        prefix: Option<Prefix>,
+        /// The text.
+        id: String,
+    },
+}
+
+/// A number and its history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumberHistory {
+    /// The sequence.
+    pub prefix: Prefix,
+    /// The number.
+    pub number: Number,
+    /// The text that a document has, or was to have; `None` when no document ever had the number.
+    pub id: Option<String>,
+    /// The counter's period.
+    pub period: Period,
+    /// The counter's scope values.
+    pub scope: FieldValues,
+    /// The counter's newest generation, of which all but the events tell.
+    pub generation: u32,
+    /// What the number is now.
+    pub standing: Standing,
+    /// Why it is not plainly issued.
+    pub reason: Option<Reason>,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// The document date.
+    pub date: Option<Date>,
+    /// Its events in all generations, the oldest first.
+    pub events: Vec<Recorded>,
+    /// Whether the sequence's numbers are written as text on the wire.
+    pub numbers_as_text: bool,
+}
+
+/// What a number is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The counter has not come to it.
+    Open,
+    /// A document has it.
+    Issued,
+    /// Something else became of it.
+    Marked(NumberState),
+}
+
+impl Standing {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Issued => "issued",
+            Self::Marked(state) => state.as_str(),
+        }
+    }
+}
+
+/// Which open reservations are asked for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReservationsRequest {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The sequence.
+    pub prefix: Prefix,
+    /// One counter of the sequence; all of them otherwise.
+    pub counter: Option<CounterSelector>,
+    /// Which part of the list.
+    pub page: Page,
+}
+
+impl ReservationsRequest {
+    /// The first hundred of all counters of the sequence `prefix` of the default tenant.
+    #[must_use]
+    pub fn new(prefix: Prefix) -> Self {
+        Self {
+            tenant: Tenant::default(),
+            prefix,
+            counter: None,
+            page: Page::default(),
+        }
+    }
+}
+
+/// A reservation that nobody has settled, and no write has let go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenReservation {
+    /// Its name.
+    pub reservation: ReservationId,
+    /// The text of the first number; `None` when it shows the instant of issue.
+    pub first_id: Option<String>,
+    /// The text of the last number.
+    pub last_id: Option<String>,
+    /// The numbers.
+    pub run: Run,
+    /// The generation of the numbers.
+    pub generation: u32,
+    /// The counter's period.
+    pub period: Period,
+    /// The counter's scope values.
+    pub scope: FieldValues,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// Whether it has ended by the clock, so that the next write to its counter lets it go.
+    pub due: bool,
+    /// The document date.
+    pub date: Date,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// Whether the sequence's numbers are written as text on the wire.
+    pub numbers_as_text: bool,
 }
 
 /// What would an id look like?

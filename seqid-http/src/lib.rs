@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adopt;
 mod audit;
 mod checkpoint;
 mod closing;
@@ -10,6 +11,7 @@ mod export;
 mod gaps;
 mod health;
 mod ids;
+mod numbers;
 mod openapi;
 mod outermost;
 mod problem;
@@ -39,6 +41,8 @@ pub fn router(service: Service) -> Router {
         .merge(draws::routes())
         .merge(reservations::routes())
         .merge(voids::routes())
+        .merge(adopt::routes())
+        .merge(numbers::routes())
         .merge(counters::routes())
         .merge(gaps::routes())
         .merge(ids::routes())

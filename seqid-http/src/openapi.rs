@@ -36,6 +36,10 @@ pub(crate) fn json() -> String {
         crate::draws::next,
         crate::draws::batch,
         crate::voids::void,
+        crate::adopt::adopt,
+        crate::numbers::number,
+        crate::numbers::number_of_id,
+        crate::reservations::reservations,
         crate::reservations::reserve,
         crate::reservations::reservation,
         crate::reservations::confirm,
@@ -133,7 +137,7 @@ const REPLAYED: &str = "`true` when this is the answer to an earlier request: on
 /// What is said of an operation's `Idempotency-Key`.
 fn key(operation: &str) -> Option<&'static str> {
     match operation {
-        "next" | "batch" | "reserve" | "void" | "reset" | "sync" | "close" | "reopen" => Some(KEY),
+        "next" | "batch" | "reserve" | "void" | "reset" | "sync" | "close" | "reopen" | "adopt" => Some(KEY),
         "confirm" | "void_reservation" => Some(NO_KEY),
         "archive" | "delete_sequence" => Some(NO_KEY_TO_ARCHIVE),
         _ => None,
@@ -280,6 +284,22 @@ fn problems(operation: &str) -> Vec<Code> {
                 DefinitionRefused,
             ],
         ],
+        "adopt" => &[
+            BODY,
+            READ,
+            WRITE,
+            NAMED,
+            KEYED,
+            &[
+                SequenceNotFound,
+                DefinitionRefused,
+                Frozen,
+                PeriodClosed,
+                BatchDoesNotFit,
+                Code::IdTaken,
+                Code::AdoptionRefused,
+            ],
+        ],
         "sync" => &[
             BODY,
             READ,
@@ -304,6 +324,25 @@ fn problems(operation: &str) -> Vec<Code> {
                 AmbiguousId,
             ],
         ],
+        "number" => &[
+            READ,
+            &[
+                SequenceNotFound,
+                ScopeMismatch,
+                DateOutOfWindow,
+                Code::NumberNotFound,
+            ],
+        ],
+        "number_of_id" => &[
+            READ,
+            &[
+                SequenceNotFound,
+                IdNotRecognised,
+                AmbiguousId,
+                Code::NumberNotFound,
+            ],
+        ],
+        "reservations" => &[READ, &[SequenceNotFound, ScopeMismatch, DateOutOfWindow]],
         "reservation" => &[READ, &[ReservationNotFound]],
         "confirm" => &[BODY, READ, WRITE, SETTLED, &[DateChanged, PeriodClosed]],
         "void_reservation" => &[BODY, READ, WRITE, SETTLED],

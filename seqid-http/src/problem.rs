@@ -51,13 +51,16 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::ReservationVoided
         | Code::ReservationConfirmed
         | Code::NotVoidable
+        | Code::IdTaken
         | Code::SequenceArchived
         | Code::Frozen
         | Code::CaseVariant
         | Code::AmbiguousId => StatusCode::CONFLICT,
         Code::VersionMismatch => StatusCode::PRECONDITION_FAILED,
         Code::VersionRequired => StatusCode::PRECONDITION_REQUIRED,
-        Code::IdempotencyMismatch | Code::DefinitionRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::IdempotencyMismatch | Code::DefinitionRefused | Code::AdoptionRefused => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Overloaded
         | Code::StoreUnavailable
@@ -107,6 +110,16 @@ pub(crate) struct MemberError {
     detail: String,
 }
 
+impl MemberError {
+    pub(crate) fn new(pointer: String, code: Code, detail: String) -> Self {
+        Self {
+            pointer,
+            code: code.as_str(),
+            detail,
+        }
+    }
+}
+
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
@@ -146,6 +159,11 @@ impl Problem {
             cause: Some(cause.into()),
             ..Self::new(Code::Internal, detail)
         }
+    }
+
+    /// The same with members to blame.
+    pub(crate) fn with_errors(self, errors: Vec<MemberError>) -> Self {
+        Self { errors, ..self }
     }
 
     /// The same with the members of the body moved under `pointer`.
@@ -398,6 +416,7 @@ mod tests {
                 "reservation-voided",
                 "reservation-confirmed",
                 "not-voidable",
+                "id-taken",
                 "sequence-archived",
                 "frozen",
                 "case-variant",
@@ -410,7 +429,7 @@ mod tests {
         (&["version-mismatch"], 412, "not_issued", "no"),
         (&["version-required"], 428, "not_issued", "no"),
         (
-            &["idempotency-mismatch", "definition-refused"],
+            &["idempotency-mismatch", "definition-refused", "adoption-refused"],
             422,
             "not_issued",
             "no",

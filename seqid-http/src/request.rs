@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
@@ -323,7 +324,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
 
     async fn from_request(request: Request, service: &Shared) -> Result<Self, Problem> {
         require_type(request.headers(), &["application/json"])?;
-        decode(&received(request, service).await?).map(Self)
+        decode(&received(request, service, usual(service)).await?).map(Self)
     }
 }
 
@@ -335,7 +336,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Shared> for OptionalBody<T> {
 
     async fn from_request(request: Request, service: &Shared) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = received(Request::new(body), service).await?;
+        let body = received(Request::new(body), service, usual(service)).await?;
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -355,13 +356,23 @@ impl FromRequest<Shared> for MergePatch {
             request.headers(),
             &["application/merge-patch+json", "application/json"],
         )?;
-        decode(&received(request, service).await?).map(Self)
+        decode(&received(request, service, usual(service)).await?).map(Self)
     }
 }
 
-fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+/// The body's media type without its parameters; empty where none was sent.
+fn media_type(headers: &HeaderMap) -> Result<&str, Problem> {
     let sent = single(headers, &header::CONTENT_TYPE, "Content-Type")?.unwrap_or_default();
-    let essence = sent.split(';').next().unwrap_or_default().trim();
+    Ok(sent.split(';').next().unwrap_or_default().trim())
+}
+
+/// Whether the body is said to be of this media type.
+pub(crate) fn is_of_type(headers: &HeaderMap, expected: &str) -> Result<bool, Problem> {
+    Ok(media_type(headers)?.eq_ignore_ascii_case(expected))
+}
+
+pub(crate) fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+    let essence = media_type(headers)?;
     if accepted
         .iter()
         .any(|media_type| essence.eq_ignore_ascii_case(media_type))
@@ -380,15 +391,22 @@ fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     Err(Problem::new(Code::UnsupportedMediaType, detail))
 }
 
-async fn received(request: Request, service: &Shared) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(service.deadline, Bytes::from_request(request, service)).await {
+/// How many bytes a body may have, and how long it may take to arrive.
+fn usual(service: &Shared) -> (usize, Duration) {
+    (BODY_LIMIT, service.deadline)
+}
+
+/// A body of so many bytes at most, which is the limit of its route, that arrives in time.
+pub(crate) async fn received(
+    request: Request,
+    service: &Shared,
+    (limit, deadline): (usize, Duration),
+) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(deadline, Bytes::from_request(request, service)).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            Err(Problem::new(
-                Code::BodyTooLarge,
-                format!("a body has at most {BODY_LIMIT} bytes"),
-            ))
-        }
+        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => Err(
+            Problem::new(Code::BodyTooLarge, format!("a body has at most {limit} bytes")),
+        ),
         Ok(Err(_)) => Err(Problem::new(
             Code::MalformedBody,
             "the body ended before its time",
@@ -400,7 +418,7 @@ async fn received(request: Request, service: &Shared) -> Result<Bytes, Problem> 
     }
 }
 
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // Structures could be written as arrays too, by the order of their members.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::invalid("", "must be a JSON object"));

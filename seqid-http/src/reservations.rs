@@ -7,17 +7,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use seqid_core::Code;
-use seqid_core::numbering::SettleRequest;
+use seqid_core::numbering::{ReservationsRequest, SettleRequest, When};
 
 use crate::draws::replayable;
 use crate::problem::Problem;
 use crate::request::{Body, Caller, Key, OptionalBody, Params, PathReservation};
 use crate::service::{Service, Shared};
-use crate::wire::{ConfirmBody, ReservationAnswer, ReserveBody, VoidReservationBody};
+use crate::wire::{ConfirmBody, OpenReservationsAnswer, ReservationAnswer, ReserveBody, VoidReservationBody};
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/reserve", post(reserve))
+        .route("/api/v1/reservations", get(reservations))
         .route("/api/v1/reservations/{reservation}", get(reservation))
         .route("/api/v1/reservations/{reservation}/confirm", post(confirm))
         .route("/api/v1/reservations/{reservation}/void", post(void))
@@ -43,6 +44,37 @@ pub(crate) async fn reserve(
     let replayed = reserved.numbers.replayed;
     let answer = replayable(replayed, ReservationAnswer::from(reserved));
     Ok((StatusCode::CREATED, answer).into_response())
+}
+
+/// Lists the open reservations of a sequence, by counter and number.
+///
+/// A part may have fewer items than asked for, or none, although more follow: `next` alone tells the end.
+#[utoipa::path(get, path = "/api/v1/reservations", operation_id = "reservations", tag = "reservations",
+    params(
+        ("prefix" = String, Query, description = "The sequence", example = "INV"),
+        ("period" = Option<String>, Query, description = "The period of one counter; all counters otherwise"),
+        ("date" = Option<String>, Query, description = "A date in that period"),
+        ("scope.branch" = Option<String>, Query,
+            description = "The value of a scope field of one counter, of today's period when no other is sent"),
+        ("after" = Option<String>, Query, description = "The `next` of the part before"),
+        ("limit" = Option<u16>, Query, description = "How many, 100 unless sent", minimum = 1, maximum = 1000),
+    ),
+    responses((status = 200, description = "A part of the list", body = OpenReservationsAnswer)))]
+pub(crate) async fn reservations(
+    State(service): State<Shared>,
+    caller: Caller,
+    mut params: Params,
+) -> Result<Json<OpenReservationsAnswer>, Problem> {
+    let (tenant, prefix) = (caller.tenant(None)?, params.prefix()?);
+    let mut request = ReservationsRequest::new(prefix.clone());
+    request.page = params.page()?;
+    let counter = params.counter(tenant.clone(), prefix)?;
+    params.finish()?;
+    let named = counter.when != When::Today || !counter.scope.is_empty();
+    request.counter = named.then_some(counter);
+    request.tenant = tenant;
+    let listing = service.look_up(service.numbering.reservations(request)).await;
+    Ok(Json(listing.map_err(Problem::in_query)?.into()))
 }
 
 /// Shows what became of a reservation.

@@ -121,12 +121,17 @@ impl Service {
         &self,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Problem> {
-        self.within(
-            request,
-            Code::OutcomeUnknown,
-            "the store did not answer in time and may have carried it out",
-        )
-        .await
+        self.carry_out_within(self.deadline, request).await
+    }
+
+    /// Waits longer or shorter than usual for a request that may have effect.
+    pub(crate) async fn carry_out_within<T>(
+        &self,
+        deadline: Duration,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Problem> {
+        let detail = "the store did not answer in time and may have carried it out";
+        within(deadline, request, Code::OutcomeUnknown, detail).await
     }
 
     /// Waits for a request that has no effect.
@@ -134,24 +139,8 @@ impl Service {
         &self,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Problem> {
-        self.within(
-            request,
-            Code::StoreUnavailable,
-            "the store did not answer in time",
-        )
-        .await
-    }
-
-    async fn within<T>(
-        &self,
-        request: impl Future<Output = Result<T, Error>>,
-        late: Code,
-        detail: &str,
-    ) -> Result<T, Problem> {
-        match tokio::time::timeout(self.deadline.saturating_add(GRACE), request).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Problem::new(late, detail)),
-        }
+        let detail = "the store did not answer in time";
+        within(self.deadline, request, Code::StoreUnavailable, detail).await
     }
 
     /// The request's id: the caller's where it is fit, otherwise a new one.
@@ -160,6 +149,18 @@ impl Service {
             .get(REQUEST_ID)
             .and_then(|id| Label::new(id.to_str().ok()?).ok());
         sent.unwrap_or_else(|| Label::of_request(self.seed, self.requests.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    request: impl Future<Output = Result<T, Error>>,
+    late: Code,
+    detail: &str,
+) -> Result<T, Problem> {
+    match tokio::time::timeout(deadline.saturating_add(GRACE), request).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Problem::new(late, detail)),
     }
 }
 

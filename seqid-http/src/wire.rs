@@ -1,9 +1,11 @@
 //! The shapes of requests and answers. Every member of an answer is always there; null says that it does not apply.
 //! In a request a null is the same as an absent member, and an unknown member is refused.
 
+mod adoption;
 mod closing;
 mod forecast;
 mod gap;
+mod number;
 mod reservation;
 mod void;
 
@@ -11,12 +13,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use adoption::{AdoptBody, AdoptionAnswer};
 pub(crate) use closing::{ArchiveBody, CloseBody, ClosedAnswer, DeleteBody, ReopenBody};
 pub(crate) use forecast::ForecastAnswer;
 pub(crate) use gap::{
     CounterSummariesAnswer, CounterSummary, GapAnswer, GapsAnswer, GapsHead, SummaryAnswer,
 };
-pub(crate) use reservation::{ConfirmBody, ReservationAnswer, VoidReservationBody};
+pub(crate) use number::NumberAnswer;
+pub(crate) use reservation::{ConfirmBody, OpenReservationsAnswer, ReservationAnswer, VoidReservationBody};
 pub(crate) use void::{VoidBody, VoidedAnswer};
 
 use seqid_core::error::InvalidRequest;

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use seqid_core::counter::SequenceKey;
+use seqid_core::event::EventKind;
 use seqid_core::ledger::Linked;
 use seqid_core::names::Number;
 use seqid_core::query::{EventQuery, Order};
@@ -18,7 +19,7 @@ const CHUNK: u64 = 1_000;
 const NEAR: u64 = 32;
 /// What a statement counts for besides, in events looked at.
 const STATEMENT: u64 = 8;
-/// With more backward resets than this a counter's numbers are looked for in all of its events.
+/// With more turns than this a counter's numbers are looked for in all of its events.
 const MOST_TURNS: usize = 100;
 
 /// The rows of a page.
@@ -320,7 +321,7 @@ fn counter_row(
     Ok(found.filter(|(_, exact)| exact == scope).map(|(id, _)| id))
 }
 
-/// Where a counter's events with certain numbers are. Between two backward resets its numbers rise with the positions.
+/// Where a counter's events with certain numbers are. Between two turns its numbers rise with the positions.
 fn ranges_of_numbers(
     connection: &Connection,
     runs: &mut Runs,
@@ -336,7 +337,7 @@ fn ranges_of_numbers(
             |row| row.get(0),
         )?
         .collect::<Result<_, _>>()?;
-    if turns.len() > MOST_TURNS {
+    if turns.len() > MOST_TURNS || had_free_numbers(connection, counter)? {
         return Ok(vec![Run { first: 1, last }]);
     }
     let mut ranges = Vec::new();
@@ -367,6 +368,15 @@ fn ranges_of_numbers(
         begin = end + 1;
     }
     Ok(ranges)
+}
+
+/// Whether numbers of the counter may have been let go, and drawn again behind larger ones.
+fn had_free_numbers(connection: &Connection, counter: i64) -> Result<bool, Fault> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM turn JOIN event USING (position) WHERE turn.counter = ?1 AND event.kind = ?2)";
+    let expired = EventKind::Expired as u8;
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row(params![counter, expired], |row| row.get(0))?)
 }
 
 /// The position behind the last event of a stretch whose run begins at or before a number.

@@ -52,6 +52,18 @@ pub(crate) struct IndexReader {
     pub(crate) sequences: RunReader,
 }
 
+/// Whether the events of such a kind can have lower numbers than those before them.
+const fn is_turn(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Returned
+            | EventKind::Restarted
+            | EventKind::Confirmed
+            | EventKind::Voided
+            | EventKind::Expired
+    )
+}
+
 impl EventIndex {
     /// Reads the index. Events that no segment covers are read from their rows: at most half a million, a third of a
     /// second.
@@ -90,7 +102,7 @@ impl EventIndex {
         self.sequences.insert(sequence, position);
         if let Some(counter) = counter {
             self.counters.insert(counter, position);
-            if matches!(event.kind, EventKind::Returned | EventKind::Restarted) {
+            if is_turn(event.kind) {
                 self.turns.push((counter, position));
             }
         }

@@ -18,17 +18,19 @@ use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::command::End;
 use seqid_core::counter::{CounterKey, Run, SequenceKey};
 use seqid_core::definition::Defaults;
-use seqid_core::error::InvalidRequest;
+use seqid_core::error::{AdoptionRefused, InvalidRequest, WrongId, WrongIdReason};
 use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Recorded, Subject};
 use seqid_core::field::{FieldValues, ValueRefused};
 use seqid_core::ledger::Refusal;
 use seqid_core::mark::NumberState;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector, DefineRequest, Defined,
-    DefinitionVersion, DrawRequest, Forecast, Gap, GapPage, Held, HoldState, Issued, Listing, MemberChange,
-    Moved, Page, ParsedId, Preview, PreviewRequest, ReopenRequest, ReserveRequest, Reserved, ResetRequest,
-    Sequence, SettleRequest, Status, SyncRequest, VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
+    AdoptRequest, AdoptedCounter, Adoption, ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed,
+    CounterSelector, DefineRequest, Defined, DefinitionVersion, DrawRequest, Forecast, Gap, GapPage, Held,
+    HoldState, Issued, Listing, MemberChange, Moved, NumberHistory, NumberRequest, NumberTarget,
+    OpenReservation, Page, ParsedId, Preview, PreviewRequest, ReopenRequest, ReservationsRequest,
+    ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest, Standing, Status, SyncRequest,
+    VoidRequest, VoidTarget, VoidedNumbers, Warning, When,
 };
 use seqid_core::period::{Calendar, MonthDay, Period, Reset};
 use seqid_core::query::{EventPage, Order};
@@ -349,10 +351,122 @@ impl Numbering for Client {
             .map(|answer| self.moved(&answer))
     }
 
+    async fn adopt(&self, request: AdoptRequest) -> Result<Adoption, Error> {
+        let body = json!({
+            "prefix": request.prefix.as_str(),
+            "ids": request.ids,
+            "reason": request.reason,
+            "dry_run": request.dry_run,
+        });
+        let call = Call::post("/api/v1/adopt", &request.tenant, body);
+        let Answer { document, replayed } = self.send(call.under(request.key)).await?;
+        let counter = |counter: &Value| AdoptedCounter {
+            period: period(counter),
+            scope: scope(counter),
+            first: number(&counter["first"]),
+            last: number(&counter["last"]),
+            adopted: figure(&counter["adopted"]),
+            next_number: optional_number(&counter["next_number"]),
+            next_id: counter["next_id"].as_str().map(str::to_owned),
+        };
+        Ok(Adoption {
+            prefix: parsed(&document["prefix"]),
+            adopted: figure(&document["adopted"]),
+            already_adopted: figure(&document["already_adopted"]),
+            skipped: figure(&document["skipped"]),
+            counters: document["counters"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(counter)
+                .collect(),
+            dry_run: document["dry_run"] == true,
+            replayed,
+            numbers_as_text: document["counters"][0]["first"].is_string(),
+        })
+    }
+
     async fn status(&self, counter: CounterSelector) -> Result<Status, Error> {
         let path = format!("/api/v1/status/{}{}", counter.prefix, encoded(&queried(&counter)));
         let Answer { document, .. } = self.send(Call::get(path, &counter.tenant)).await?;
         Ok(self.status_of(&document))
+    }
+
+    async fn number(&self, request: NumberRequest) -> Result<NumberHistory, Error> {
+        let (path, tenant) = match &request.target {
+            NumberTarget::Number { counter, number } => {
+                let query = encoded(&queried(counter));
+                let path = format!("/api/v1/numbers/{}/{number}{query}", counter.prefix);
+                (path, &counter.tenant)
+            }
+            NumberTarget::Id { tenant, prefix, id } => {
+                let mut query = vec![("id".to_owned(), id.clone())];
+                query.extend(
+                    prefix
+                        .iter()
+                        .map(|prefix| ("prefix".to_owned(), prefix.to_string())),
+                );
+                (format!("/api/v1/numbers{}", encoded(&query)), tenant)
+            }
+        };
+        let Answer { document, .. } = self.send(Call::get(path, tenant)).await?;
+        let state = document["state"].as_str().unwrap();
+        let standing = match state {
+            "open" => Standing::Open,
+            "issued" => Standing::Issued,
+            _ => Standing::Marked(
+                NumberState::ALL
+                    .into_iter()
+                    .find(|known| known.as_str() == state)
+                    .unwrap(),
+            ),
+        };
+        let events: Vec<Recorded> = document["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(recorded)
+            .collect();
+        Ok(NumberHistory {
+            prefix: parsed(&document["prefix"]),
+            number: number(&document["number"]),
+            id: document["id"].as_str().map(str::to_owned),
+            period: parsed_period(&document["period"], &events),
+            scope: scope(&document),
+            generation: small(&document["generation"]),
+            standing,
+            reason: document["reason"].as_str().map(|text| Reason::new(text).unwrap()),
+            reference: document["reference"].as_str().map(|text| text.parse().unwrap()),
+            date: optional(&document["date"]),
+            events,
+            numbers_as_text: document["number"].is_string(),
+        })
+    }
+
+    async fn reservations(&self, request: ReservationsRequest) -> Result<Listing<OpenReservation>, Error> {
+        let mut query = vec![("prefix".to_owned(), request.prefix.to_string())];
+        query.extend(request.counter.iter().flat_map(queried));
+        query.extend(paged(request.page));
+        let path = format!("/api/v1/reservations{}", encoded(&query));
+        let Answer { document, .. } = self.send(Call::get(path, &request.tenant)).await?;
+        Ok(listing(&document, |open| OpenReservation {
+            reservation: parsed(&open["reservation"]),
+            first_id: open["first_id"].as_str().map(str::to_owned),
+            last_id: open["last_id"].as_str().map(str::to_owned),
+            run: Run {
+                first: number(&open["first"]),
+                step: 1,
+                count: figure(&open["count"]),
+            },
+            generation: small(&open["generation"]),
+            period: Period::ALL,
+            scope: scope(open),
+            expires_at: parsed(&open["expires_at"]),
+            due: open["due"] == true,
+            date: parsed(&open["date"]),
+            reference: open["reference"].as_str().map(|text| text.parse().unwrap()),
+            numbers_as_text: open["first"].is_string(),
+        }))
     }
 
     /// The whole report comes at once: its parts are cut here.
@@ -949,6 +1063,56 @@ fn period(document: &Value) -> Period {
 }
 
 /// An error with the code of a problem document, and what else it says.
+/// A year's text as a period, or that of its events.
+fn parsed_period(text: &Value, events: &[Recorded]) -> Period {
+    let of_event = |recorded: &Recorded| recorded.event.subject.counter().map(|key| *key.period());
+    let first = events.first().and_then(of_event);
+    first.unwrap_or_else(|| {
+        let calendar = Calendar::new(Reset::Year, MonthDay::default());
+        calendar
+            .parse_period(text.as_str().unwrap())
+            .unwrap_or(Period::ALL)
+    })
+}
+
+/// The wrong ids, each with no more than its place and a reason of the right code.
+fn adoption_refused(document: &Value) -> Error {
+    let wrong = |error: &Value| {
+        let pointer = text(&error["pointer"]);
+        let id = text(&error["detail"]);
+        let state = "taken";
+        WrongId {
+            index: pointer.strip_prefix("/ids/").unwrap().parse().unwrap(),
+            reason: match error["code"].as_str().unwrap() {
+                "id-not-recognised" => WrongIdReason::NotRecognised {
+                    id,
+                    prefix: text(&error["code"]),
+                },
+                "id-taken" => WrongIdReason::Taken { id, state },
+                "exhausted" => WrongIdReason::Beyond {
+                    id,
+                    number: Number::MAX,
+                    max: Number::MAX,
+                },
+                _ => WrongIdReason::NotAMember {
+                    id,
+                    number: Number::MAX,
+                    start: Number::MAX,
+                    second: 0,
+                },
+            },
+        }
+    };
+    let wrong: Vec<WrongId> = document["errors"].as_array().unwrap().iter().map(wrong).collect();
+    let total = text(&document["detail"])
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    AdoptionRefused { wrong, total, ids: 0 }.into()
+}
+
 fn problem(document: &Value) -> Error {
     let code = Code::ALL.iter().find(|code| document["code"] == code.as_str());
     let refused = |refusal: Refusal| Error::from(refusal);
@@ -1001,6 +1165,16 @@ fn problem(document: &Value) -> Error {
             number: Number::MAX,
             state: "",
         }),
+        Code::IdTaken => refused(Refusal::Taken {
+            number: Number::MAX,
+            period: Period::ALL,
+            state: "taken",
+        }),
+        Code::NumberNotFound => Error::NumberNotFound {
+            number: Number::MAX,
+            counter: any(),
+        },
+        Code::AdoptionRefused => adoption_refused(document),
         Code::CaseVariant => refused(Refusal::CaseVariant { existing: any() }),
         Code::IdempotencyMismatch => refused(Refusal::KeyMismatch),
         Code::VersionMismatch => refused(Refusal::VersionMismatch { head: 0 }),

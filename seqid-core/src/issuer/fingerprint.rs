@@ -8,7 +8,7 @@ use crate::event::Fingerprint;
 use crate::field::RawValues;
 use crate::names::Number;
 use crate::numbering::{
-    CloseRequest, CounterSelector, DrawRequest, ReopenRequest, ResetRequest, SyncRequest, When,
+    AdoptRequest, CloseRequest, CounterSelector, DrawRequest, ReopenRequest, ResetRequest, SyncRequest, When,
 };
 
 /// Begins every digest; digests of another version never match.
@@ -113,5 +113,14 @@ pub(super) fn of_sync(request: &SyncRequest) -> Fingerprint {
     let mut encoder = Encoder::new("sync");
     encoder.counter(&request.counter);
     encoder.0.update(request.last_used.get().to_be_bytes());
+    encoder.finish()
+}
+
+pub(super) fn of_adopt(request: &AdoptRequest) -> Fingerprint {
+    let mut encoder = Encoder::new("adopt");
+    encoder.text(request.prefix.as_str());
+    for id in &request.ids {
+        encoder.text(id);
+    }
     encoder.finish()
 }

@@ -206,7 +206,7 @@ impl Issuer {
     }
 
     pub(super) async fn void_numbers(&self, request: VoidRequest) -> Result<VoidedNumbers, Error> {
-        let (counter, first, last) = self.voidable(request.target).await?;
+        let (counter, first, last) = self.named_numbers(request.target).await?;
         let key = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
         let keyed = request
             .key
@@ -249,7 +249,11 @@ impl Issuer {
         Err(StoreError::Overloaded.into())
     }
 
-    async fn voidable(&self, target: VoidTarget) -> Result<(CounterSelector, Number, Number), Error> {
+    /// The counter of numbers with the first and the last of them.
+    pub(super) async fn named_numbers(
+        &self,
+        target: VoidTarget,
+    ) -> Result<(CounterSelector, Number, Number), Error> {
         match target {
             VoidTarget::Numbers { counter, first, last } => Ok((counter, first, last)),
             VoidTarget::Id { tenant, prefix, id } => {

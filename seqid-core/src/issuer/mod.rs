@@ -1,5 +1,6 @@
 //! The numbering engine: definitions, periods, templates and idempotency over a durable store.
 
+mod adopt;
 mod audit;
 mod close;
 mod definitions;
@@ -7,8 +8,10 @@ mod draw;
 mod fingerprint;
 mod forecast;
 mod gaps;
+mod held;
 mod hold;
 mod inquire;
+mod number;
 mod sequences;
 mod shift;
 
@@ -25,9 +28,10 @@ use crate::error::Error;
 use crate::event::Origin;
 use crate::names::{Label, Prefix, Tenant};
 use crate::numbering::{
-    ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector, DefineRequest, Defined,
-    DefinitionVersion, DrawRequest, GapPage, Held, Issued, Listing, Moved, Numbering, Page, ParsedId,
-    Preview, PreviewRequest, ReopenRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
+    AdoptRequest, Adoption, ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector,
+    DefineRequest, Defined, DefinitionVersion, DrawRequest, GapPage, Held, Issued, Listing, Moved,
+    NumberHistory, NumberRequest, Numbering, OpenReservation, Page, ParsedId, Preview, PreviewRequest,
+    ReopenRequest, ReservationsRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest,
     Status, SyncRequest, VoidRequest, VoidedNumbers,
 };
 use crate::observer::{Observer, Unobserved};
@@ -239,12 +243,24 @@ impl Numbering for Issuer {
         self.observed(self.sync_counter(request).await)
     }
 
+    async fn adopt(&self, request: AdoptRequest) -> Result<Adoption, Error> {
+        self.observed(self.adopt_ids(request).await)
+    }
+
     async fn status(&self, counter: CounterSelector) -> Result<Status, Error> {
         self.observed(self.counter_status(counter).await)
     }
 
     async fn gaps(&self, counter: CounterSelector, page: Page) -> Result<GapPage, Error> {
         self.observed(self.list_gaps(counter, page).await)
+    }
+
+    async fn number(&self, request: NumberRequest) -> Result<NumberHistory, Error> {
+        self.observed(self.show_number(request).await)
+    }
+
+    async fn reservations(&self, request: ReservationsRequest) -> Result<Listing<OpenReservation>, Error> {
+        self.observed(self.list_reservations(request).await)
     }
 
     async fn preview(&self, request: PreviewRequest) -> Result<Preview, Error> {

@@ -233,7 +233,13 @@ impl Issuer {
         self.line_with(sequence, key, date, opened)
     }
 
-    fn line_with(&self, sequence: &Loaded, key: CounterKey, date: Date, opened: u32) -> Result<Line, Error> {
+    pub(super) fn line_with(
+        &self,
+        sequence: &Loaded,
+        key: CounterKey,
+        date: Date,
+        opened: u32,
+    ) -> Result<Line, Error> {
         let head = sequence.head().clone();
         let opened = sequence.version(opened).cloned().unwrap_or_else(|| head.clone());
         let fields = opened.definition.example_fields();

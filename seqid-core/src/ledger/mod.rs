@@ -10,6 +10,7 @@
 //! are answered with its event. Chronological draws of a batch are concurrent, so they are taken in the order of
 //! their dates.
 
+mod adopt;
 mod close;
 mod define;
 mod draw;
@@ -22,6 +23,7 @@ mod void;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+pub use adopt::NOT_ADOPTED;
 pub use refusal::{Closer, Refusal};
 pub use table::MarkTable;
 
@@ -298,6 +300,12 @@ impl Snapshot {
         {
             needs.counters.push(key.clone());
         }
+        if let Act::Adopt(adopt) = &command.act {
+            let keys = adopt.counters().map(|runs| runs[0].line.key());
+            needs
+                .counters
+                .extend(keys.filter(|key| !self.counters.contains_key(key)).cloned());
+        }
         if let Some(keyed) = &command.key
             && !self.keys.contains_key(&keyed.name())
         {
@@ -369,6 +377,15 @@ impl Snapshot {
                 && let Some(state) = self.counter_state(counter)
             {
                 self.add_mark_needs(&command.act, counter, state, now, &mut needs);
+            }
+            if let Act::Adopt(adopt) = &command.act {
+                for runs in adopt.counters() {
+                    let counter = runs[0].line.key();
+                    if let Some(state) = self.counter_state(counter) {
+                        self.add_mark_needs(&command.act, counter, state, now, &mut needs);
+                    }
+                }
+                self.add_adopt_needs(adopt, &mut needs);
             }
         }
         merge_free(&mut needs);
@@ -490,6 +507,13 @@ impl Snapshot {
         {
             let_go = self.expire(counter, now);
         }
+        if let Act::Adopt(adopt) = &command.act
+            && !self.ending.is_empty()
+        {
+            for runs in adopt.counters() {
+                self.expire(runs[0].line.key(), now);
+            }
+        }
         match &command.act {
             Act::Draw(draw) => self.draw(command, draw, now).map(Reply::Granted),
             Act::Shift(shift) => self.shift(command, shift, now).map(Reply::Shifted),
@@ -499,6 +523,7 @@ impl Snapshot {
             Act::Expire(counter) => Ok(Reply::Expired(self.expired(counter, let_go, now))),
             Act::Archive(archive) => self.archive(command, archive, now).map(Reply::Archived),
             Act::Close(close) => self.close(command, close, now).map(Reply::Closed),
+            Act::Adopt(adopt) => self.adopt(command, adopt, now).map(Reply::Adopted),
         }
     }
 

@@ -1,4 +1,5 @@
 use crate::names::Number;
+use crate::period::Period;
 use crate::refusal::DefinitionRefused;
 use crate::reservation::ReservationId;
 use crate::time::{Date, Timestamp};
@@ -141,6 +142,16 @@ pub enum Refusal {
     NotVoidable {
         /// The number.
         number: Number,
+        /// What it is.
+        state: &'static str,
+    },
+    /// A number that is to be adopted has another use.
+    #[error("{number} of {period} is {state}, and cannot be adopted")]
+    Taken {
+        /// The number.
+        number: Number,
+        /// The period of its counter.
+        period: Period,
         /// What it is.
         state: &'static str,
     },

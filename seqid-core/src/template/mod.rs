@@ -19,6 +19,7 @@ pub mod overlap;
 
 use std::fmt;
 
+pub use parse::DatedReader;
 pub use render::{Fixed, RenderError};
 
 use crate::charset::CharSet;

@@ -1,11 +1,14 @@
 //! Reading ids back: divided by the plan, each piece checked against what could have been written.
 
+use std::collections::HashMap;
+
 use super::date_part::Source;
 use super::period_check::{Periods, Reading};
 use super::piece::{CheckPiece, CheckedText, FieldPiece, Kin, PieceKind};
 use super::{Parsed, Template};
 use crate::field::FieldValues;
 use crate::names::Number;
+use crate::time::Date;
 
 /// What the pieces said so far.
 #[derive(Default)]
@@ -17,21 +20,27 @@ struct Read<'a> {
 
 impl Template {
     pub(super) fn read(&self, id: &str) -> Option<Parsed> {
+        let read = self.read_pieces(id)?;
+        let periods = read.dates.periods(self.calendar, self.window);
+        Some(read.parsed(periods)?.0)
+    }
+
+    /// Reads many ids, each with a date.
+    #[must_use]
+    pub fn dated_reader(&self) -> DatedReader<'_> {
+        DatedReader {
+            template: self,
+            found: HashMap::new(),
+        }
+    }
+
+    fn read_pieces<'a>(&'a self, id: &'a str) -> Option<Read<'a>> {
         let texts = self.plan.divide(id)?;
         let mut read = Read::default();
         for (piece, text) in self.pieces.iter().zip(&texts) {
             read.piece(&piece.kind, text)?;
         }
-        if !self.checks_agree(&texts) {
-            return None;
-        }
-        let period = match read.dates.periods(self.calendar, self.window) {
-            Periods::None => return None,
-            Periods::One(period) => Some(period),
-            Periods::Several => None,
-        };
-        let (scope, fields) = (read.values(Kin::Scope)?, read.values(Kin::Free)?);
-        Some(Parsed::new(read.number?, scope, fields, period))
+        self.checks_agree(&texts).then_some(read)
     }
 
     fn checks_agree(&self, texts: &[&str]) -> bool {
@@ -42,6 +51,31 @@ impl Template {
                 PieceKind::Check(check) => check.agrees(index, texts),
                 _ => true,
             })
+    }
+}
+
+/// Reads ids together with the first date that a document with each of them can have. The days are gone through once
+/// for all texts that show the same of the date.
+#[derive(Debug)]
+pub struct DatedReader<'a> {
+    template: &'a Template,
+    found: HashMap<Reading, Periods>,
+}
+
+impl DatedReader<'_> {
+    /// What an id tells, and the first date of its document; no date where the text shows nothing of it. `None` when
+    /// the template never wrote it.
+    pub fn read(&mut self, id: &str) -> Option<(Parsed, Option<Date>)> {
+        let read = self.template.read_pieces(id)?;
+        let periods = match self.found.get(&read.dates) {
+            Some(periods) => *periods,
+            None => {
+                let periods = read.dates.periods(self.template.calendar, self.template.window);
+                self.found.insert(read.dates.clone(), periods);
+                periods
+            }
+        };
+        read.parsed(periods)
     }
 }
 
@@ -75,6 +109,16 @@ impl<'a> Read<'a> {
             PieceKind::Check(_) => true,
         };
         agrees.then_some(())
+    }
+
+    fn parsed(&self, periods: Periods) -> Option<(Parsed, Option<Date>)> {
+        let (period, date) = match periods {
+            Periods::None => return None,
+            Periods::One(period, date) => (Some(period), date),
+            Periods::Several => (None, None),
+        };
+        let (scope, fields) = (self.values(Kin::Scope)?, self.values(Kin::Free)?);
+        Some((Parsed::new(self.number?, scope, fields, period), date))
     }
 
     /// The value of each name: as it is printed unchanged, or else as it is printed first.

@@ -326,15 +326,16 @@ fn days(first: Date, last: Date) -> impl Iterator<Item = Date> {
 }
 
 /// The facts that were read from an id, with their values.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reading(Vec<(Fact, u16)>);
 
 /// How many periods a reading leaves.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Periods {
     /// There is no such date.
     None,
-    One(Period),
+    /// With the first of the dates, unless it may be any.
+    One(Period, Option<Date>),
     Several,
 }
 
@@ -360,7 +361,7 @@ impl Reading {
     /// The periods of the dates for which every fact is as it was read.
     pub(super) fn periods(&self, calendar: Calendar, window: Option<(Date, Date)>) -> Periods {
         if calendar.reset() == Reset::Never && self.0.is_empty() {
-            return Periods::One(Period::ALL);
+            return Periods::One(Period::ALL, None);
         }
         let mut found = Periods::None;
         let within = |date: &Date| window.is_none_or(|(first, last)| (first..=last).contains(date));
@@ -377,8 +378,8 @@ impl Reading {
                 continue;
             }
             match found {
-                Periods::None => found = Periods::One(day.period),
-                Periods::One(other) if other != day.period => return Periods::Several,
+                Periods::None => found = Periods::One(day.period, Some(day.date)),
+                Periods::One(other, _) if other != day.period => return Periods::Several,
                 _ => (),
             }
             if day.period == Period::ALL {

@@ -132,6 +132,7 @@ impl Counter {
             }
             EventKind::External => {
                 let run = required(event)?;
+                self.split_free(run.first);
                 match self.withdrawn(&state, run)? {
                     Some(state) => state,
                     None => given(&state, run, None)?,
@@ -164,6 +165,26 @@ impl Counter {
             Some(state) => Ok(state),
             None => given(state, run, Some(max)),
         }
+    }
+
+    /// Makes two of the free run that has this number amid it: adopted numbers may be any of it.
+    fn split_free(&mut self, number: Number) {
+        let Some((_, open)) = self.open.range_mut(..number.get()).next_back() else {
+            return;
+        };
+        let Run { first, step, count } = open.run;
+        let before = (number.get() - first.get()) / step;
+        if open.hold.is_some() || before >= count || !(number.get() - first.get()).is_multiple_of(step) {
+            return;
+        }
+        open.run.count = before;
+        let rest = Run {
+            first: number,
+            step,
+            count: count - before,
+        };
+        let rest = Open { run: rest, ..*open };
+        self.open.insert(number.get(), rest);
     }
 
     /// Takes the run from one that is offered again, if such a one begins with it.

@@ -1,13 +1,15 @@
 use seqid_core::Tenant;
 use seqid_core::command::End;
+use seqid_core::field::FieldValues;
 use seqid_core::names::{Label, Reason, Reference};
-use seqid_core::numbering::{Held, HoldState, Reserved, SettleRequest};
+use seqid_core::numbering::{Held, HoldState, Listing, OpenReservation, Reserved, SettleRequest};
+use seqid_core::period::Period;
 use seqid_core::reservation::ReservationId;
 use seqid_core::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ReservedNumbers, Shown};
+use super::{Figure, ReservedNumbers, Shown};
 use crate::problem::Problem;
 use crate::request::Caller;
 
@@ -86,6 +88,81 @@ pub(crate) struct ReservationAnswer {
     reason: Option<Shown<Reason>>,
     #[serde(flatten)]
     numbers: ReservedNumbers,
+}
+
+/// Open reservations of a sequence.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenReservations)]
+pub(crate) struct OpenReservationsAnswer {
+    /// This part of the list.
+    items: Vec<OpenReservationAnswer>,
+    /// What to send as `after` for the next part; null at the end.
+    #[schema(required)]
+    next: Option<String>,
+}
+
+/// A reservation that nobody has settled.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenReservation)]
+pub(crate) struct OpenReservationAnswer {
+    /// What it is confirmed or voided by.
+    #[schema(value_type = String, examples("5f1d7a3c9b2e4860a7c1d9e3f5b70824"))]
+    reservation: Shown<ReservationId>,
+    /// The text of the first number; null when it shows the instant of issue.
+    #[schema(required)]
+    first_id: Option<String>,
+    /// The text of the last number.
+    #[schema(required)]
+    last_id: Option<String>,
+    /// The first number.
+    first: Figure,
+    /// The last number.
+    last: Figure,
+    /// How many.
+    count: u64,
+    /// When it ends by itself.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Shown<Timestamp>,
+    /// Whether it has ended by the clock: it cannot be confirmed any more, and the next write to its counter lets it go.
+    due: bool,
+    /// Your key of the document.
+    #[schema(value_type = Option<String>, required)]
+    reference: Option<Shown<Reference>>,
+    /// The document date.
+    #[schema(value_type = String, format = Date)]
+    date: Shown<Date>,
+    /// The counter's period.
+    #[schema(value_type = String, examples("all"))]
+    period: Shown<Period>,
+    /// The counter's scope values, normalised.
+    #[schema(value_type = BTreeMap<String, String>)]
+    scope: FieldValues,
+    /// The generation of the numbers.
+    generation: u32,
+}
+
+impl From<Listing<OpenReservation>> for OpenReservationsAnswer {
+    fn from(listing: Listing<OpenReservation>) -> Self {
+        let item = |open: OpenReservation| OpenReservationAnswer {
+            reservation: Shown(open.reservation),
+            first_id: open.first_id,
+            last_id: open.last_id,
+            first: Figure::new(open.run.first, open.numbers_as_text),
+            last: Figure::new(open.run.last(), open.numbers_as_text),
+            count: open.run.count,
+            expires_at: Shown(open.expires_at),
+            due: open.due,
+            reference: open.reference.map(Shown),
+            date: Shown(open.date),
+            period: Shown(open.period),
+            scope: open.scope,
+            generation: open.generation,
+        };
+        Self {
+            items: listing.items.into_iter().map(item).collect(),
+            next: listing.next,
+        }
+    }
 }
 
 impl From<Reserved> for ReservationAnswer {

@@ -10,9 +10,10 @@ use http_body_util::BodyExt;
 use seqid_core::checkpoint::Checkpoint;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{
-    ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector, DefineRequest, Defined,
-    DefinitionVersion, DrawRequest, GapPage, Held, Issued, Listing, Moved, Page, ParsedId, Preview,
-    PreviewRequest, ReopenRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest, Status,
+    AdoptRequest, Adoption, ArchiveRequest, Archived, AuditRequest, CloseRequest, Closed, CounterSelector,
+    DefineRequest, Defined, DefinitionVersion, DrawRequest, GapPage, Held, Issued, Listing, Moved,
+    NumberHistory, NumberRequest, OpenReservation, Page, ParsedId, Preview, PreviewRequest, ReopenRequest,
+    ReservationsRequest, ReserveRequest, Reserved, ResetRequest, Sequence, SettleRequest, Status,
     SyncRequest, VoidRequest, VoidTarget, VoidedNumbers,
 };
 use seqid_core::query::EventPage;
@@ -79,6 +80,15 @@ impl Numbering for Faulty {
         self.fail().await
     }
     async fn sync(&self, _: SyncRequest) -> Result<Moved, Error> {
+        self.fail().await
+    }
+    async fn adopt(&self, _: AdoptRequest) -> Result<Adoption, Error> {
+        self.fail().await
+    }
+    async fn number(&self, _: NumberRequest) -> Result<NumberHistory, Error> {
+        self.fail().await
+    }
+    async fn reservations(&self, _: ReservationsRequest) -> Result<Listing<OpenReservation>, Error> {
         self.fail().await
     }
     async fn status(&self, _: CounterSelector) -> Result<Status, Error> {

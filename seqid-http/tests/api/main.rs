@@ -1,6 +1,7 @@
 //! The API as its callers see it, over an issuer with a memory store.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod adopt;
 mod audit;
 mod closing;
 mod counters;
@@ -9,6 +10,7 @@ mod draws;
 mod faults;
 mod gaps;
 mod ids;
+mod numbers;
 mod operation;
 mod pages;
 mod refusals;

@@ -25,6 +25,12 @@ async fn every_request_of_the_page_on_closing_is_answered_as_it_says() {
     assert!(reader.sent > 12 && reader.compared > 8);
 }
 
+#[tokio::test]
+async fn every_request_of_the_page_on_adoption_is_answered_as_it_says() {
+    let reader = Reader::of(include_str!("../../../docs/adoption.md")).await;
+    assert!(reader.sent > 5 && reader.compared > 4);
+}
+
 /// The fenced blocks of a page, with their language.
 fn blocks(page: &str) -> impl Iterator<Item = (&str, &str)> {
     let fenced = page.split("```").skip(1).step_by(2);

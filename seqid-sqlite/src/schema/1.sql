@@ -198,7 +198,8 @@ CREATE TABLE event_block (
     latest   INTEGER NOT NULL
 ) STRICT;
 
--- Events behind which a counter's numbers do not rise: backward resets. Between them a number is found by halving.
+-- Events with lower numbers than those before them: backward resets, and ends of reservations and voids. Between them a
+-- number is found by halving.
 CREATE TABLE turn (
     counter  INTEGER NOT NULL,
     position INTEGER NOT NULL,

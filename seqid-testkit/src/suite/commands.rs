@@ -5,8 +5,8 @@ use seqid_core::IdempotencyKey;
 use seqid_core::Number;
 use seqid_core::clock::Seed;
 use seqid_core::command::{
-    Act, Archive, Archived, Close, Closed, Command, Dates, Defined, Draw, End, Expired, Granted, NewHold,
-    Reply, Settle, Settled, Shift, Shifted, Target, Void, Voided,
+    Act, Adopt, AdoptedNumbers, AdoptedRun, Archive, Archived, Close, Closed, Command, Dates, Defined, Draw,
+    End, Expired, Granted, NewHold, Reply, Settle, Settled, Shift, Shifted, Target, Void, Voided,
 };
 use seqid_core::counter::{Run, SequenceKey};
 use seqid_core::event::{EventKind, Fingerprint, Keyed, Origin};
@@ -88,6 +88,24 @@ pub(super) fn settle(line: &Arc<Line>, first: u64, n: u64, end: End) -> Command 
         first: number(first),
         reservation: hold(n),
         end,
+    }))
+}
+
+/// Takes numbers of lines as given out by another system: of each so many from a first one.
+pub(super) fn adopt(runs: &[(&Arc<Line>, u64, u64)]) -> Command {
+    let runs = runs.iter().map(|(line, first, count)| AdoptedRun {
+        line: Arc::clone(line),
+        run: Run {
+            first: number(*first),
+            step: line.definition().step(),
+            count: *count,
+        },
+    });
+    let runs: Vec<AdoptedRun> = runs.collect();
+    command(Act::Adopt(Adopt {
+        sequence: runs[0].line.key().sequence().clone(),
+        runs,
+        reason: because("from the old system"),
     }))
 }
 
@@ -215,6 +233,7 @@ fn fingerprint(act: &Act) -> Fingerprint {
         }) => (5, u64::from(*count)),
         Act::Draw(draw) => (1, u64::from(draw.count)),
         Act::Void(void) => (6, void.first.get()),
+        Act::Adopt(adopt) => (7, adopt.runs.iter().map(|adopted| adopted.run.first.get()).sum()),
         Act::Shift(Shift {
             target: Target::Next { number, .. },
             ..
@@ -295,6 +314,7 @@ pub(super) fn told(reply: &Result<Reply, StoreError>) -> String {
                 None => format!("{still}open"),
             }
         }
+        Ok(Reply::Adopted(counters)) => counters.iter().map(adopted).collect::<Vec<_>>().join("; "),
         Ok(Reply::Shifted(Shifted {
             old_next,
             next,
@@ -313,6 +333,22 @@ pub(super) fn told(reply: &Result<Reply, StoreError>) -> String {
         Err(StoreError::Late) => "late".into(),
         Err(StoreError::Draining) => "draining".into(),
         Err(other) => format!("{other:?}"),
+    }
+}
+
+/// `adopted 3, again 1, skipped 2, next 7`, or `again 3, next 7` where nothing was done.
+fn adopted(numbers: &AdoptedNumbers) -> String {
+    let AdoptedNumbers {
+        adopted,
+        repeated,
+        skipped,
+        next,
+        ..
+    } = numbers;
+    match (adopted, repeated) {
+        (0, again) => format!("again {again}, next {next}"),
+        (_, 0) => format!("adopted {adopted}, skipped {skipped}, next {next}"),
+        _ => format!("adopted {adopted}, again {repeated}, skipped {skipped}, next {next}"),
     }
 }
 
@@ -356,6 +392,7 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::DateChanged { fixed } => format!("reserved for {fixed}"),
         Refusal::OpenReservations { count } => format!("{count} reserved"),
         Refusal::NotVoidable { number, state } => format!("{number} is {state}"),
+        Refusal::Taken { number, state, .. } => format!("{number} is {state}"),
         Refusal::NotAMember { number, .. } => format!("{number} is no member"),
         Refusal::VersionMismatch { head } => format!("version is {head}"),
         Refusal::VersionRequired { head } => format!("version {head} required"),

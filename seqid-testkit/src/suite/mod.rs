@@ -25,6 +25,7 @@ mod sequence;
 // The name of a case states its rule.
 #[allow(missing_docs, reason = "the names of the cases say what they are about")]
 mod cases {
+    pub mod adoption;
     pub mod archiving;
     pub mod audits;
     pub mod batches;
@@ -42,6 +43,7 @@ mod cases {
     pub mod events;
     pub mod expiry;
     pub mod forecasts;
+    pub mod histories;
     pub mod holding;
     pub mod inquiries;
     pub mod keys;
@@ -266,6 +268,17 @@ suite! { $
         implicit_definitions_may_end_with_the_first_written_one
         a_tenant_has_1000_implicit_definitions_at_most
         sequences_are_listed_by_prefix_in_pages
+    }
+    adoption {
+        adopted_numbers_are_external_and_those_between_are_skipped
+        adopting_is_all_or_nothing_over_the_counters
+        an_adoption_that_is_repeated_changes_nothing
+        numbers_with_another_use_are_not_adopted
+        a_list_must_rise_and_name_each_counter_once
+        a_counter_may_end_with_adopted_numbers_and_takes_none_beyond
+        free_numbers_can_be_adopted_and_the_others_stay_free
+        an_adoption_under_a_key_is_done_once
+        numbers_of_a_new_generation_can_be_adopted_again
     }
     shifts {
         a_forward_reset_skips_numbers
@@ -516,6 +529,9 @@ suite! { $
         the_end_of_a_sequence_is_kept
         acknowledged_events_are_not_taken_again
     }
+    adoption {
+        adopted_numbers_are_kept
+    }
 }
 
 suite! { $
@@ -537,6 +553,27 @@ suite! { $
         tenants_have_sequences_of_their_own
         numbers_above_2_to_the_53_are_exact
         concurrent_callers_get_numbers_of_their_own
+    }
+    adoption {
+        ids_of_several_periods_are_adopted_together
+        ids_that_show_more_than_their_period_keep_their_text
+        consecutive_ids_make_one_event
+        ids_of_several_scopes_and_fields_are_adopted_together
+        wrong_ids_are_all_named_and_nothing_is_adopted
+        ids_that_do_not_tell_their_counter_are_not_adopted
+        ids_of_an_older_format_are_adopted_where_their_counter_has_it
+        a_dry_run_tells_what_would_be_and_does_nothing
+        an_adoption_under_a_key_is_answered_alike
+        draws_beside_an_adoption_get_numbers_of_their_own
+    }
+    histories {
+        a_number_tells_what_it_is_and_all_that_happened_to_it
+        a_number_that_was_let_go_is_free_until_it_is_drawn_again
+        a_number_is_that_of_the_newest_generation_and_has_the_events_of_all
+        a_number_is_found_by_its_id
+        a_number_that_its_counter_does_not_have_is_not_found
+        open_reservations_are_listed_by_counter_and_number
+        a_reservation_that_has_ended_is_due_until_a_write_lets_it_go
     }
     replays {
         a_repeated_request_has_the_same_answer
