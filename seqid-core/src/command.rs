@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::counter::{CounterKey, Run, SequenceKey};
 use crate::definition::{Definition, OnExpiry};
-use crate::event::{Event, Keyed, Origin};
+use crate::event::{Event, KeyName, Keyed, Origin};
 use crate::line::Line;
 use crate::names::{Number, Reason, Reference};
 use crate::refusal::Refusal as DefinitionRefusal;
@@ -22,6 +22,9 @@ pub struct Command {
     pub origin: Arc<Origin>,
     /// The idempotency key; a repeated one answers [`Reply::Replayed`].
     pub key: Option<Keyed>,
+    /// The other sequences of its chain of successors, in which an earlier request under the key may have been
+    /// carried out.
+    pub kin: Vec<Kin>,
     /// A command that is not sealed into a batch by then draws nothing.
     pub deadline: Option<Instant>,
 }
@@ -34,6 +37,7 @@ impl Command {
             act,
             origin,
             key: None,
+            kin: Vec::new(),
             deadline: None,
         }
     }
@@ -42,6 +46,13 @@ impl Command {
     #[must_use]
     pub fn with_key(mut self, key: Option<Keyed>) -> Self {
         self.key = key;
+        self
+    }
+
+    /// The same command, of a sequence in a chain of successors.
+    #[must_use]
+    pub fn with_kin(mut self, kin: Vec<Kin>) -> Self {
+        self.kin = kin;
         self
     }
 
@@ -57,6 +68,17 @@ impl Command {
     pub fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
+}
+
+/// Another sequence of a chain of successors, as the caller knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kin {
+    /// The sequence.
+    pub sequence: SequenceKey,
+    /// The newest version of its definition: it says whether the chain goes on.
+    pub head: u32,
+    /// The name of the request's key in that sequence.
+    pub key: Option<KeyName>,
 }
 
 /// The acts.

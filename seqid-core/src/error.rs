@@ -320,8 +320,9 @@ fn refusal_code(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::Exhausted { .. } => Code::Exhausted,
         Refusal::DoesNotFit { .. } => Code::BatchDoesNotFit,
+        Refusal::RangeExpired { .. } => Code::RangeExpired,
         // The issuer reloads and tries again; a caller sees it only when definitions change faster than draws.
-        Refusal::DefinitionChanged { .. } => Code::Overloaded,
+        Refusal::DefinitionChanged { .. } | Refusal::ChainChanged => Code::Overloaded,
         Refusal::DateBeforeLast { .. } => Code::DateBeforeLast,
         Refusal::KeyMismatch => Code::IdempotencyMismatch,
         Refusal::CaseVariant { .. } => Code::CaseVariant,
@@ -332,7 +333,7 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::PeriodClosed { .. } | Refusal::AllClosed { .. } => Code::PeriodClosed,
         Refusal::Frozen => Code::Frozen,
         Refusal::WouldRepeat { .. } => Code::WouldRepeat,
-        Refusal::NotAMember { .. } => Code::InvalidRequest,
+        Refusal::NotAMember { .. } | Refusal::NotGranted { .. } => Code::InvalidRequest,
         Refusal::NoReservation(_) => Code::ReservationNotFound,
         Refusal::HoldExpired { .. } => Code::ReservationExpired,
         Refusal::HoldVoided { .. } => Code::ReservationVoided,
@@ -426,6 +427,7 @@ codes! {
     UnsupportedMediaType "unsupported-media-type" No "The body must be JSON",
     Exhausted "exhausted" No "The counter has no number left",
     BatchDoesNotFit "batch-does-not-fit" No "The counter has fewer numbers left than were asked for",
+    RangeExpired "range-expired" No "The range that the counter has come to is not valid on the date",
     WouldRepeat "would-repeat" No "Numbers would repeat",
     PeriodClosed "period-closed" No "The document date is closed",
     DateBeforeLast "date-before-last" No "A later document has its number already",

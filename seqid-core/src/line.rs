@@ -2,7 +2,7 @@
 //! next one, prepared once and shared.
 
 use crate::counter::CounterKey;
-use crate::definition::Definition;
+use crate::definition::{Definition, NumberRange};
 use crate::field::FieldValues;
 use crate::names::Number;
 use crate::template::{Fixed, RenderError};
@@ -21,7 +21,7 @@ pub struct Version {
 #[derive(Debug)]
 pub struct Line {
     key: CounterKey,
-    head: u32,
+    head: Version,
     opened: Version,
     max: Number,
     date: Date,
@@ -65,7 +65,7 @@ impl Line {
             .max()
             .max(head.definition.max().min(definition.largest_printable()));
         Ok(Self {
-            head: head.number,
+            head,
             max,
             date,
             text,
@@ -84,7 +84,7 @@ impl Line {
     /// The newest version of the sequence's definition.
     #[must_use]
     pub const fn head(&self) -> u32 {
-        self.head
+        self.head.number
     }
 
     /// The version that the counter opened with.
@@ -103,6 +103,25 @@ impl Line {
     #[must_use]
     pub const fn max(&self) -> Number {
         self.max
+    }
+
+    /// The only numbers that the counter may give out, as the newest version has them; empty where that is all up to
+    /// [`max`](Self::max).
+    #[must_use]
+    pub fn ranges(&self) -> &[NumberRange] {
+        self.head.definition.ranges()
+    }
+
+    /// Whether another sequence goes on when the counter has ended.
+    #[must_use]
+    pub fn has_successor(&self) -> bool {
+        self.head.definition.successor().is_some()
+    }
+
+    /// The day of an instant, as the newest version's zone has it.
+    #[must_use]
+    pub fn day_of(&self, now: Timestamp) -> Date {
+        self.head.definition.zone().date_at(now)
     }
 
     /// The document date.

@@ -434,6 +434,10 @@ pub struct VoidedNumbers {
 pub enum Warning {
     /// The counter has few numbers left.
     NearEnd,
+    /// The last range ends within 30 days of the document date.
+    RangeEnds,
+    /// The sequence that was asked for has ended, and its successor gave the number.
+    Successor,
     /// The definition lets ids repeat.
     Repeats,
     /// The sequence was defined by its first draw.
@@ -446,6 +450,8 @@ impl Warning {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NearEnd => "near-end",
+            Self::RangeEnds => "range-ends",
+            Self::Successor => "successor",
             Self::Repeats => "repeats",
             Self::ImplicitDefinition => "implicit-definition",
         }

@@ -544,7 +544,7 @@ fn every_reset_has_its_text_and_its_days() {
 
 /// Every member, with a value other than its default.
 const ALL_MEMBERS: &str = r#"{"format":"{fy}/{branch}/{seq:3}","mode":"ordered","start":2,"step":2,"max":500,
-    "reset":"fiscal_year","fiscal_year_start":"04-01","fiscal_label":"end","time_zone":"Asia/Jakarta",
+    "ranges":[{"first":2,"last":400}],"successor":"NEXT","reset":"fiscal_year","fiscal_year_start":"04-01","fiscal_label":"end","time_zone":"Asia/Jakarta",
     "scope":["branch"],"fields":["customer"],"window":[2000,2099],"max_length":60,"charset":"A-Za-z0-9/-",
     "repeats":"accepted","chronological":true,"days_ahead":3,"on_expiry":"void","largest_gap":2,"warn_at":7,
     "description":"x","language":1,"profile":null}"#;
@@ -591,6 +591,7 @@ fn every_member_has_its_row_and_default() {
 
 /// Each member that a change can name, changed.
 const CHANGES: &str = r#"{"format":"{fy_start}/{branch}/{seq:4}","mode":"ordered","start":2,"step":2,"max":9999,"reset":"never",
+    "ranges":[{"first":1,"last":900}],"successor":"NEXT",
     "fiscal_year_start":"05-01","fiscal_label":"end","time_zone":"Asia/Jakarta","fields":["customer"],
     "scope":[{"name":"branch","values":["A","B","C"]}],"window":[2020,2028],"max_length":60,
     "charset":"A-Z0-9/-","profile":"in-gst","repeats":"accepted","chronological":true,"days_ahead":3,
@@ -613,6 +614,10 @@ async fn a_member_changes_after_the_first_number_as_its_row_says() {
         let issuer = issuer();
         let define = |definition: &Value| DefineRequest::new(prefix(), spec(&definition.to_string()));
         issuer.define(define(&base)).await.unwrap();
+        let mut next = base.clone();
+        next["format"] = "NEXT/{fy_start}/{branch}/{seq:3}".into();
+        let next = DefineRequest::new(Prefix::new("NEXT").unwrap(), spec(&next.to_string()));
+        issuer.define(next).await.unwrap();
         issuer
             .draw(DrawRequest::new(prefix()).scope("branch", "A"))
             .await
@@ -641,7 +646,7 @@ fn the_limits_are_those_of_the_check() {
     let names = |count: u64| -> Vec<String> { (0..count).map(|n| format!("f{n}")).collect() };
     let text = |length: u64| "x".repeat(usize::try_from(length).unwrap());
     type Made<'a> = &'a dyn Fn(u64) -> String;
-    let made: [(&str, Made<'_>); 11] = [
+    let made: [(&str, Made<'_>); 12] = [
         ("characters of a format", &|n| {
             format(format!("{{seq}}{}", text(n - 5)))
         }),
@@ -662,6 +667,12 @@ fn the_limits_are_those_of_the_check() {
         }),
         ("characters of a description", &|n| {
             serde_json::json!({"format": "{seq}", "description": text(n)}).to_string()
+        }),
+        ("ranges", &|n| {
+            let ranges: Vec<_> = (0..n)
+                .map(|at| serde_json::json!({"first": at, "last": at}))
+                .collect();
+            serde_json::json!({"format": "{seq}", "ranges": ranges}).to_string()
         }),
         ("years of a window where one digit is printed", &|n| {
             let window = [2020, 2019 + n];

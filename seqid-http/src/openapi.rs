@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::audit::EventDocument;
 use crate::problem::{self, MEDIA_TYPE, MemberError, ProblemDocument};
-use crate::sequences::FieldDocument;
+use crate::sequences::{FieldDocument, RangeDocument};
 
 /// The document, readable and with a newline at its end.
 pub(crate) fn json() -> String {
@@ -67,7 +67,7 @@ pub(crate) fn json() -> String {
         crate::health::ready,
         crate::health::metrics,
     ),
-    components(schemas(ProblemDocument, MemberError, FieldDocument, EventDocument)),
+    components(schemas(ProblemDocument, MemberError, FieldDocument, RangeDocument, EventDocument)),
     modifiers(&Common)
 )]
 struct Api;
@@ -208,10 +208,10 @@ fn problems(operation: &str) -> Vec<Code> {
         AmbiguousId, BatchDoesNotFit, CaseVariant, DateBeforeLast, DateChanged, DateOutOfWindow,
         DeadlineBeforeSealing, DefinitionRefused, Draining, Exhausted, ForceNotAllowed, Frozen,
         HasOpenReservations, IdNotRecognised, IdempotencyMismatch, Internal, InvalidRequest, NewerSchema,
-        NotVoidable, OutcomeUnknown, Overloaded, PeriodClosed, ReservationConfirmed, ReservationExpired,
-        ReservationNotFound, ReservationVoided, RestoredStore, ScopeMismatch, SequenceArchived,
-        SequenceNotFound, StoreFull, StoreUnavailable, TenantMismatch, VersionMismatch, VersionRequired,
-        WouldRepeat,
+        NotVoidable, OutcomeUnknown, Overloaded, PeriodClosed, RangeExpired, ReservationConfirmed,
+        ReservationExpired, ReservationNotFound, ReservationVoided, RestoredStore, ScopeMismatch,
+        SequenceArchived, SequenceNotFound, StoreFull, StoreUnavailable, TenantMismatch, VersionMismatch,
+        VersionRequired, WouldRepeat,
     };
     const BODY: &[Code] = &[
         Code::MalformedBody,
@@ -248,6 +248,7 @@ fn problems(operation: &str) -> Vec<Code> {
             &[
                 Exhausted,
                 PeriodClosed,
+                RangeExpired,
                 DateBeforeLast,
                 DefinitionRefused,
                 DeadlineBeforeSealing,
@@ -264,6 +265,7 @@ fn problems(operation: &str) -> Vec<Code> {
                 Exhausted,
                 BatchDoesNotFit,
                 PeriodClosed,
+                RangeExpired,
                 DateBeforeLast,
                 DefinitionRefused,
                 DeadlineBeforeSealing,

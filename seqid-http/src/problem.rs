@@ -42,6 +42,7 @@ pub const fn status(code: Code) -> StatusCode {
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::Exhausted
         | Code::BatchDoesNotFit
+        | Code::RangeExpired
         | Code::WouldRepeat
         | Code::PeriodClosed
         | Code::DateBeforeLast
@@ -404,7 +405,12 @@ mod tests {
         (&["not-acceptable"], 406, "not_issued", "no"),
         (&["body-too-large"], 413, "not_issued", "no"),
         (&["unsupported-media-type"], 415, "not_issued", "no"),
-        (&["exhausted", "batch-does-not-fit"], 409, "not_issued", "no"),
+        (
+            &["exhausted", "batch-does-not-fit", "range-expired"],
+            409,
+            "not_issued",
+            "no",
+        ),
         (
             &[
                 "would-repeat",

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use seqid_core::numbering::{DefineRequest, Defined, DefinitionVersion, Listing, MemberChange, Sequence};
 use seqid_core::time::Date;
-use seqid_core::{DefinitionSpec, Prefix, Tenant};
+use seqid_core::{Definition, DefinitionSpec, Prefix, Tenant};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -240,7 +240,7 @@ pub(crate) struct SequenceAnswer {
     /// How many characters the longest id has; null when nothing bounds it.
     #[schema(required)]
     longest: Option<usize>,
-    /// The largest number, which follows from `max_length` where the definition sets no `max`.
+    /// The largest number, which follows from `max_length` or `ranges` where the definition sets no `max`.
     #[schema(value_type = Integer)]
     max: Value,
 }
@@ -253,7 +253,7 @@ impl TryFrom<Sequence> for SequenceAnswer {
         Ok(Self {
             prefix: sequence.prefix.to_string(),
             version: sequence.version,
-            max: definition.get("max").cloned().unwrap_or_default(),
+            max: max(&sequence.definition),
             definition,
             implicit: sequence.implicit,
             archived: sequence.archived,
@@ -264,6 +264,16 @@ impl TryFrom<Sequence> for SequenceAnswer {
             last_id: sequence.last_id,
             longest: sequence.definition.longest(),
         })
+    }
+}
+
+/// The largest number, as a text where a reader could round it.
+fn max(definition: &Definition) -> Value {
+    let max = definition.max();
+    if definition.numbers_as_text() {
+        Value::String(max.to_string())
+    } else {
+        max.get().into()
     }
 }
 
@@ -433,16 +443,22 @@ pub(crate) struct DefinitionDocument {
     /// The guarantee: `gapless` (default), `ordered` or `leased`.
     #[schema(value_type = Option<String>)]
     mode: Option<Value>,
-    /// The first number of every counter. 1 unless sent; 0 is allowed.
+    /// The first number of every counter. 1 unless sent, or the first of `ranges`; 0 is allowed.
     #[schema(value_type = Option<Integer>)]
     start: Option<Value>,
     /// From one number to the next. 1 unless sent.
     #[schema(value_type = Option<Integer>)]
     step: Option<Value>,
-    /// No number is larger. 2^53 - 1 unless sent, or the largest whose id fits `max_length`. With more than 2^53 - 1
+    /// No number is larger. 2^53 - 1 unless sent, or the largest whose id fits `max_length`, or the last of `ranges`. With more than 2^53 - 1
     /// the sequence's numbers are written as texts.
     #[schema(value_type = Option<Integer>)]
     max: Option<Value>,
+    /// The only numbers that counters give out: 1 to 100 ranges, one after the other. All up to `max` unless sent.
+    #[schema(value_type = Option<Vec<RangeDocument>>, min_items = 1, max_items = 100)]
+    ranges: Option<Value>,
+    /// The prefix of the sequence that goes on when a counter of this one has ended.
+    #[schema(value_type = Option<String>)]
+    successor: Option<Value>,
     /// When a new counter begins: `never` (default), `day`, `week`, `month`, `quarter`, `half_year`, `year`,
     /// `fiscal_year`, `fiscal_quarter` or `fiscal_period`.
     #[schema(value_type = Option<String>)]
@@ -506,6 +522,29 @@ pub(crate) struct DefinitionDocument {
 #[schema(value_type = Object)]
 #[expect(dead_code, reason = "a schema alone: what is sent is read as a merge patch")]
 pub(crate) struct DefinitionPatch(Value);
+
+/// A range of a definition.
+#[derive(ToSchema)]
+#[schema(as = Range, example = json!({"first": 1, "last": 1000, "valid_until": "2026-06-30", "reference": "18-0001"}))]
+#[expect(dead_code, reason = "a schema alone: RangeSpec reads what is sent")]
+pub(crate) struct RangeDocument {
+    /// The first number.
+    first: u64,
+    /// The last number.
+    last: u64,
+    /// The first date that a document may have. Any unless sent.
+    #[schema(format = Date)]
+    valid_from: Option<String>,
+    /// The last date that a document may have. Any unless sent.
+    #[schema(format = Date)]
+    valid_until: Option<String>,
+    /// Who granted it.
+    #[schema(max_length = 255)]
+    authority: Option<String>,
+    /// Under which document it was granted.
+    #[schema(max_length = 255)]
+    reference: Option<String>,
+}
 
 /// A field of a definition: its name alone, or an object.
 #[derive(ToSchema)]

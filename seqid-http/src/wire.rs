@@ -412,7 +412,8 @@ macro_rules! drawn {
             /// The instant of issue; of a reservation the one at which its state was reached.
             #[schema(value_type = String, format = DateTime)]
             issued_at: Shown<Timestamp>,
-            /// What to look at: `near-end`, `repeats`, `unfenced`, `implicit-definition`. New ones may be added.
+            /// What to look at: `near-end`, `range-ends`, `successor`, `repeats`, `unfenced`, `implicit-definition`. New ones may be
+            /// added.
             warnings: Vec<&'static str>,
         }
 
@@ -680,7 +681,7 @@ pub(crate) struct StatusAnswer {
     forecast: Option<ForecastAnswer>,
     /// Whether the sequence was archived: it gives no numbers any more, whatever is left.
     archived: bool,
-    /// What to look at: `near-end`, `repeats`, `unfenced`, `implicit-definition`. New ones may be added.
+    /// What to look at: `near-end`, `successor`, `repeats`, `unfenced`, `implicit-definition`. New ones may be added.
     warnings: Vec<&'static str>,
 }
 

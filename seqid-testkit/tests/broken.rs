@@ -274,6 +274,25 @@ fn dates_that_go_back_are_caught() {
 }
 
 #[test]
+fn dates_that_the_range_does_not_have_are_caught() {
+    caught_without(
+        |refusal| matches!(refusal, Refusal::RangeExpired { .. }),
+        &[
+            "ranges::a_document_date_is_held_against_the_range",
+            "ranges::the_last_range_stays_after_its_end",
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_is_not_found_along_the_chain_is_caught() {
+    caught_default::<ForgetsKin>(&[
+        "kin::a_key_is_found_in_another_sequence_of_the_chain",
+        "kin::a_chain_that_changed_is_sent_back",
+    ]);
+}
+
+#[test]
 fn a_reset_off_the_line_is_caught() {
     caught_without(
         |refusal| matches!(refusal, Refusal::NotAMember { .. }),

@@ -17,7 +17,7 @@ use seqid_core::checkpoint::Checkpoint;
 use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::command::End;
 use seqid_core::counter::{CounterKey, Run, SequenceKey};
-use seqid_core::definition::Defaults;
+use seqid_core::definition::{Defaults, NumberRange};
 use seqid_core::error::{AdoptionRefused, InvalidRequest, WrongId, WrongIdReason};
 use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Recorded, Subject};
 use seqid_core::field::{FieldValues, ValueRefused};
@@ -1043,7 +1043,13 @@ fn mode(document: &Value) -> Mode {
 }
 
 fn warnings(document: &Value) -> Vec<Warning> {
-    let known = [Warning::NearEnd, Warning::Repeats, Warning::ImplicitDefinition];
+    let known = [
+        Warning::NearEnd,
+        Warning::RangeEnds,
+        Warning::Successor,
+        Warning::Repeats,
+        Warning::ImplicitDefinition,
+    ];
     let warning = |word: String| known.into_iter().find(|known| known.as_str() == word).unwrap();
     texts(&document["warnings"]).into_iter().map(warning).collect()
 }
@@ -1144,6 +1150,15 @@ fn problem(document: &Value) -> Error {
         Code::BatchDoesNotFit => refused(Refusal::DoesNotFit {
             remaining: figure(&document["remaining"]),
             max: Number::MAX,
+        }),
+        Code::RangeExpired => refused(Refusal::RangeExpired {
+            range: NumberRange {
+                first: Number::MAX,
+                last: Number::MAX,
+                valid_from: None,
+                valid_until: None,
+            },
+            date: Date::MIN,
         }),
         Code::WouldRepeat => refused(Refusal::WouldRepeat { last: Number::MAX }),
         Code::SequenceArchived => refused(Refusal::Archived),

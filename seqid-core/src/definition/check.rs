@@ -2,7 +2,7 @@
 
 use crate::definition::profile::Profile;
 use crate::definition::spec::{DefinitionSpec, LARGEST_EXACT, Mode, OnExpiry};
-use crate::definition::{Defaults, Inner, declaration};
+use crate::definition::{Defaults, Inner, NumberRange, declaration, range};
 use crate::names::{Number, Prefix, Tenant};
 use crate::period::Calendar;
 use crate::refusal::{DefinitionRefused, Refusal, RefusalCode};
@@ -33,10 +33,12 @@ pub(super) fn definition(
     check.modes();
     let calendar = check.calendar();
     let zone = check.zone(defaults);
-    let line = check.line();
-    let template = check.template(tenant, prefix, calendar, (&zone, line.max));
-    let max = check.max(line, template.as_ref());
-    check.limits(line.start, max);
+    let ranges = check.ranges();
+    let line = check.line(&ranges);
+    let granted = ranges.last().map(|range| range.last);
+    let template = check.template(tenant, prefix, calendar, (&zone, line.max.or(granted)));
+    let max = check.max(line, &ranges, template.as_ref());
+    check.limits(line, max, &ranges);
     check.warn(template.as_ref());
     let Check {
         spec,
@@ -54,6 +56,7 @@ pub(super) fn definition(
             start: line.start,
             step: line.step,
             max,
+            ranges,
             warnings,
         }),
         _ => Err(DefinitionRefused::from(refusals)),
@@ -175,8 +178,14 @@ impl Check {
         zone
     }
 
-    fn line(&mut self) -> Line {
-        let start = self.number("/start", self.spec.start.unwrap_or(1));
+    fn ranges(&mut self) -> Vec<NumberRange> {
+        let ranges = self.spec.ranges.as_deref();
+        ranges.map_or_else(Vec::new, |ranges| range::checked(ranges, &mut self.refusals))
+    }
+
+    fn line(&mut self, ranges: &[NumberRange]) -> Line {
+        let first = ranges.first().map_or(1, |range| range.first.get());
+        let start = self.number("/start", self.spec.start.unwrap_or(first));
         let step = *self.spec.step.get_or_insert(1);
         self.number("/step", step);
         if step == 0 {
@@ -186,10 +195,26 @@ impl Check {
             );
         }
         self.spec.start = Some(start.get());
-        Line {
+        let line = Line {
             start,
             step: step.max(1),
             max: self.spec.max.map(|max| self.number("/max", max)),
+        };
+        for (index, range) in ranges.iter().enumerate() {
+            self.member(&format!("/ranges/{index}/first"), range.first, line);
+            self.member(&format!("/ranges/{index}/last"), range.last, line);
+        }
+        line
+    }
+
+    /// Refuses a number that no counter comes to.
+    fn member(&mut self, pointer: &str, number: Number, Line { start, step, .. }: Line) {
+        let distance = number.get().checked_sub(start.get());
+        if !distance.is_some_and(|distance| distance.is_multiple_of(step)) {
+            let second = start.get().saturating_add(step);
+            let detail =
+                format!("{number} is not a number of a counter, which has {start}, {second} and so on");
+            self.invalid(pointer, detail);
         }
     }
 
@@ -240,12 +265,15 @@ impl Check {
         declaration::checked(scope, fields, &mut self.refusals)
     }
 
-    /// The largest number: the one sent, or else the largest that fits.
-    fn max(&mut self, line: Line, template: Option<&Template>) -> Number {
+    /// The largest number: the one sent, or else the last of the ranges, or else the largest that fits.
+    fn max(&mut self, line: Line, ranges: &[NumberRange], template: Option<&Template>) -> Number {
         let fits = template
             .and_then(|template| template.capacity(self.max_length()))
             .unwrap_or(Number::MAX);
         let default = Number::new(LARGEST_EXACT).unwrap_or(Number::MAX);
+        if let Some(range) = ranges.last() {
+            return self.max_of_ranges(line, range, ranges.len() - 1, fits);
+        }
         let max = line.max.unwrap_or(fits.min(default));
         if line.max.is_none() && fits < default {
             self.warnings.push(format!(
@@ -266,9 +294,35 @@ impl Check {
         max
     }
 
+    /// The largest number of a sequence with ranges. It is not written down unless sent, so that it follows them.
+    fn max_of_ranges(&mut self, line: Line, last: &NumberRange, index: usize, fits: Number) -> Number {
+        let max = line.max.unwrap_or(last.last);
+        if max < last.last {
+            let detail =
+                format!("max is {max}, but the range {last} goes further; leave max out, or raise it");
+            self.invalid("/max", detail);
+            return last.last;
+        }
+        if max > fits {
+            let pointer = line
+                .max
+                .map_or_else(|| format!("/ranges/{index}/last"), |_| "/max".to_owned());
+            let detail = format!("the format can print numbers up to {fits}, so {max} would have no id");
+            self.refuse(RefusalCode::TooLong, &pointer, detail);
+        }
+        max
+    }
+
     /// What is in proportion to the numbers that a counter has.
-    fn limits(&mut self, start: Number, max: Number) {
-        let numbers = max.get().saturating_sub(start.get()).saturating_add(1);
+    fn limits(&mut self, line: Line, max: Number, ranges: &[NumberRange]) {
+        let start = line.start;
+        let between = |first: Number, last: Number| last.get().saturating_sub(first.get()).saturating_add(1);
+        let numbers = if ranges.is_empty() {
+            between(start, max)
+        } else {
+            let of_ranges = ranges.iter();
+            of_ranges.map(|range| between(range.first, range.last)).sum()
+        };
         let proportionate = (numbers / 100).max(1);
         let largest_gap = *self
             .spec

@@ -5,10 +5,12 @@
 mod check;
 mod declaration;
 mod profile;
+mod range;
 mod spec;
 
 use std::sync::Arc;
 
+pub use range::{NumberRange, RangeSpec};
 pub use spec::{DefinitionSpec, LARGEST_EXACT, Mode, OnExpiry};
 
 use crate::field::{self, FieldDeclaration, FieldValues, RawValues, ValueRefused};
@@ -43,6 +45,7 @@ struct Inner {
     start: Number,
     step: u64,
     max: Number,
+    ranges: Vec<NumberRange>,
     warnings: Vec<String>,
 }
 
@@ -134,6 +137,18 @@ impl Definition {
         self.0.max
     }
 
+    /// The only numbers that counters give out, rising; empty where that is all up to [`max`](Self::max).
+    #[must_use]
+    pub fn ranges(&self) -> &[NumberRange] {
+        &self.0.ranges
+    }
+
+    /// The sequence that goes on when a counter of this one has ended.
+    #[must_use]
+    pub fn successor(&self) -> Option<&Prefix> {
+        self.0.spec.successor.as_ref()
+    }
+
     /// The largest number whose id is within the proven length: so far may a later version raise `max`.
     #[must_use]
     pub fn largest_printable(&self) -> Number {
@@ -160,7 +175,12 @@ impl Definition {
     /// How many numbers a counter has, at least 1.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        (self.max().get() - self.start().get()) / self.step() + 1
+        let between = |first: Number, last: Number| (last.get() - first.get()) / self.step() + 1;
+        if self.ranges().is_empty() {
+            return between(self.start(), self.max());
+        }
+        let of_ranges = self.ranges().iter();
+        of_ranges.map(|range| between(range.first, range.last)).sum()
     }
 
     /// Whether numbers are printed as texts in JSON: a larger `max` than every reader keeps exactly was asked for.
@@ -250,7 +270,7 @@ impl Definition {
     /// # Errors
     /// [`RenderError`] when the date cannot be printed.
     pub fn first_id(&self, date: Date) -> Result<String, RenderError> {
-        self.example(date, self.start())
+        self.example(date, self.first_number())
     }
 
     /// An id with the last number of a counter, made like [`first_id`](Self::first_id).
@@ -261,7 +281,15 @@ impl Definition {
         self.example(date, self.last_number())
     }
 
+    /// The first number that a counter gives out.
+    pub(crate) fn first_number(&self) -> Number {
+        self.ranges().first().map_or(self.start(), |range| range.first)
+    }
+
     fn last_number(&self) -> Number {
+        if let Some(range) = self.ranges().last() {
+            return range.last;
+        }
         let last = self.start().get() + (self.capacity() - 1) * self.step();
         Number::new(last).unwrap_or(self.max())
     }

@@ -5,8 +5,10 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::range::RangeSpec;
 use crate::charset::CharSet;
 use crate::field::FieldDeclaration;
+use crate::names::Prefix;
 use crate::period::{FiscalLabel, MonthDay, Reset};
 use crate::template::Repeats;
 
@@ -73,15 +75,22 @@ pub struct DefinitionSpec {
     /// The guarantee. `gapless` unless sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// The first number of every counter. 1 unless sent; 0 is allowed.
+    /// The first number of every counter. 1 unless sent, or the first of `ranges`; 0 is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "integer")]
     pub start: Option<u64>,
     /// From one number to the next. 1 unless sent.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "integer")]
     pub step: Option<u64>,
-    /// No number is larger. 2^53 - 1 unless sent, or the largest whose id fits `max_length`.
+    /// No number is larger. 2^53 - 1 unless sent, or the largest whose id fits `max_length`. Where there are `ranges`
+    /// it stays absent unless sent, and no number is larger than their last.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "integer")]
     pub max: Option<u64>,
+    /// The only numbers that counters give out, in order. All up to `max` unless sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<RangeSpec>>,
+    /// The sequence that goes on when a counter of this one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<Prefix>,
     /// When a new counter begins. `never` unless sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Reset>,
@@ -171,6 +180,8 @@ impl DefinitionSpec {
             start,
             step,
             max,
+            ranges,
+            successor,
             reset,
             fiscal_year_start,
             fiscal_label,
@@ -214,7 +225,7 @@ impl<'de> Deserialize<'de> for Repeats {
 }
 
 /// Integers that may be sent as texts, and are sent as texts where a JSON reader could round them.
-mod integer {
+pub(super) mod integer {
     use super::{Deserializer, LARGEST_EXACT, Serializer, Visitor, de, fmt};
 
     #[expect(clippy::ref_option, reason = "the signature that serde calls")]
@@ -228,6 +239,26 @@ mod integer {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
         deserializer.deserialize_any(IntegerOrText)
+    }
+
+    /// The same where none is not allowed.
+    pub(in crate::definition) mod required {
+        use super::{Deserializer, Serializer, de};
+
+        #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+        pub(in crate::definition) fn serialize<S: Serializer>(
+            value: &u64,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            super::serialize(&Some(*value), serializer)
+        }
+
+        pub(in crate::definition) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<u64, D::Error> {
+            super::deserialize(deserializer)?
+                .ok_or_else(|| de::Error::invalid_type(de::Unexpected::Unit, &super::IntegerOrText))
+        }
     }
 
     struct IntegerOrText;

@@ -28,6 +28,7 @@ impl Issuer {
         let key = SequenceKey::new(request.tenant, request.prefix);
         let definition = self.compile(&key, request.definition)?;
         self.require_mode(definition.mode())?;
+        self.require_successor(&key, &definition).await?;
         let existing = self.store.sequence(&key).await?;
         let remarks = self.remarks(&key, &definition).await?;
         let objections = match &existing {
@@ -104,6 +105,8 @@ impl Issuer {
                 DefinitionRefusal::new(RefusalCode::InvalidValue, format!("/{member}"), detail)
             })
             .collect();
+        objections.extend(moved_ranges(before, definition));
+        objections.extend(moved_end(before, definition));
         for version in loaded.newest_first() {
             if let Some(id) = common_id(definition, &version.definition) {
                 let detail = format!(
@@ -251,10 +254,59 @@ impl Issuer {
     }
 }
 
-fn names(declarations: &[FieldDeclaration]) -> BTreeSet<&str> {
+pub(super) fn names(declarations: &[FieldDeclaration]) -> BTreeSet<&str> {
     declarations
         .iter()
         .map(|declaration| declaration.name.as_str())
+        .collect()
+}
+
+/// Ranges may be added behind the others, and their dates may change: a counter may have drawn from them.
+fn moved_ranges(before: &Definition, definition: &Definition) -> Vec<DefinitionRefusal> {
+    let refusal =
+        |pointer: String, detail: String| DefinitionRefusal::new(RefusalCode::InvalidValue, pointer, detail);
+    let mut moved = Vec::new();
+    for (index, old) in before.ranges().iter().enumerate() {
+        let Some(new) = definition.ranges().get(index) else {
+            let detail = format!("the range {old} cannot be removed after the first number of the sequence");
+            moved.push(refusal("/ranges".to_owned(), detail));
+            break;
+        };
+        for (member, old_end, new_end) in [("first", old.first, new.first), ("last", old.last, new.last)] {
+            if old_end != new_end {
+                let detail = format!(
+                    "the range {old} cannot move after the first number of the sequence; add another behind it"
+                );
+                moved.push(refusal(format!("/ranges/{index}/{member}"), detail));
+            }
+        }
+    }
+    moved
+}
+
+/// Where a successor goes on, the end of the sequence stays where it is: numbers of an ended counter would otherwise be
+/// given out after those of the successor.
+fn moved_end(before: &Definition, definition: &Definition) -> Vec<DefinitionRefusal> {
+    let Some(successor) = before.successor() else {
+        return Vec::new();
+    };
+    let ends = |definition: &Definition| -> Vec<_> {
+        let of_ranges = definition.ranges().iter();
+        of_ranges.map(|range| (range.last, range.valid_until)).collect()
+    };
+    let moved = [
+        ("successor", definition.successor() != Some(successor)),
+        ("max", definition.max() > before.max()),
+        ("ranges", ends(definition) != ends(before)),
+    ];
+    let moved = moved.into_iter().filter(|(_, moved)| *moved);
+    moved
+        .map(|(member, _)| {
+            let detail = format!(
+                "{member} cannot change any more: sequence {successor} goes on where a counter of this one ends"
+            );
+            DefinitionRefusal::new(RefusalCode::InvalidValue, format!("/{member}"), detail)
+        })
         .collect()
 }
 

@@ -2,12 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sequences::{Asked, Loaded, changed};
-use super::{Issuer, fingerprint};
+use super::{Issuer, fingerprint, successor};
 use crate::command::{Act, Command, Draw, Granted, NewHold, Reply};
 use crate::counter::{Run, SequenceKey};
 use crate::error::Error;
-use crate::event::{Event, Fingerprint, Keyed};
-use crate::ledger::Refusal;
+use crate::event::{Event, Fingerprint};
+use crate::ledger::{Refusal, range};
 use crate::line::Line;
 use crate::numbering::{DrawRequest, Issued, LARGEST_BATCH, Warning};
 use crate::reservation::ReservationId;
@@ -15,8 +15,8 @@ use crate::store::StoreError;
 use crate::template::Repeats;
 use crate::time::{Date, Timestamp};
 
-/// How often a draw follows a definition that changes under it.
-const ATTEMPTS: usize = 8;
+/// How often a draw follows a definition that changes under it, or goes on to a successor.
+const ATTEMPTS: usize = 16;
 
 impl Issuer {
     pub(super) async fn draw_numbers(&self, request: DrawRequest) -> Result<Issued, Error> {
@@ -39,10 +39,11 @@ impl Issuer {
             ));
         }
         let key = SequenceKey::new(request.tenant.clone(), request.prefix.clone());
-        let keyed = request
+        let sent = request
             .key
             .take()
-            .map(|name| Keyed::new(&key, name, fingerprint_of(&request, hold)));
+            .map(|name| (name, fingerprint_of(&request, hold)));
+        let mut keyed = successor::keyed(&key, sent.as_ref());
         let origin = self.origin(std::mem::take(&mut request.origin));
         // The rare paths are boxed: a future is as large as its largest path, and is moved for each draw.
         let mut sequence = match self.kept(&key) {
@@ -51,6 +52,10 @@ impl Issuer {
         };
         let mut date = self.document_date(&sequence, &request)?;
         let mut opened = None;
+        let (mut chain, mut at) = (Vec::new(), 0);
+        if sequence.head().definition.successor().is_some() {
+            chain = Box::pin(self.chain(&sequence)).await?;
+        }
         for _ in 0..ATTEMPTS {
             let asked = Asked {
                 scope: &request.scope,
@@ -77,26 +82,45 @@ impl Issuer {
             };
             let command = Command::new(Act::Draw(draw), Arc::clone(&origin))
                 .with_key(keyed.clone())
+                .with_kin(successor::kin(&chain, at, sent.as_ref()))
                 .with_deadline(request.deadline);
             match self.apply(command).await {
                 Ok(Reply::Granted(granted)) => {
                     let request_id = origin.request.clone();
-                    let issued = issued(&sequence, &line, granted, request.reference, request_id)?;
+                    let mut issued = issued(&sequence, &line, granted, request.reference, request_id)?;
                     if issued.warnings.contains(&Warning::NearEnd) {
                         self.observer.near_end(line.key());
                     }
+                    note_successor(&mut issued, &key);
                     let held = hold.zip(granted.expires_at);
                     return Ok((issued, line, held.map(|((id, _), expires_at)| (id, expires_at))));
                 }
-                Ok(Reply::Replayed(event)) => return Box::pin(self.replayed(sequence, *event)).await,
+                Ok(Reply::Replayed(event)) => {
+                    let mut drawn = Box::pin(self.replayed(sequence, *event)).await?;
+                    note_successor(&mut drawn.0, &key);
+                    return Ok(drawn);
+                }
                 Ok(_) => return Err(StoreError::Unknown(Arc::new(WrongReply)).into()),
                 Err(StoreError::Refused(Refusal::DateBeforeLast { last })) if request.date.is_none() => {
                     date = last;
+                }
+                Err(StoreError::Refused(Refusal::Exhausted { .. })) if at + 1 < chain.len() => {
+                    at += 1;
+                    sequence = Arc::clone(&chain[at]);
+                    keyed = successor::keyed(&sequence.key, sent.as_ref());
+                    date = self.document_date(&sequence, &request)?;
+                }
+                Err(StoreError::Refused(Refusal::ChainChanged)) => {
+                    (chain, at) = (Box::pin(self.reload_chain(&key)).await?, 0);
+                    sequence = Box::pin(self.require(&key)).await?;
+                    keyed = successor::keyed(&key, sent.as_ref());
                 }
                 Err(error) => {
                     let (head, version) = changed(&error).ok_or(error)?;
                     sequence = Box::pin(self.catch_up(sequence, head)).await?;
                     opened = Some(version);
+                    let first = chain.first().filter(|_| at > 0).unwrap_or(&sequence);
+                    chain = Box::pin(self.chain(first)).await?;
                 }
             }
         }
@@ -126,6 +150,11 @@ impl Issuer {
     async fn replayed(&self, sequence: Arc<Loaded>, event: Event) -> Result<Drawn, Error> {
         let (Some(run), Some(key), Some(date)) = (event.run, event.subject.counter(), event.date) else {
             return Err(Refusal::KeyMismatch.into());
+        };
+        let sequence = if *key.sequence() == sequence.key {
+            sequence
+        } else {
+            self.require(key.sequence()).await?
         };
         let sequence = match sequence.version(event.version) {
             Some(_) => sequence,
@@ -167,6 +196,13 @@ fn fingerprint_of(request: &DrawRequest, hold: Option<(ReservationId, Duration)>
     }
 }
 
+/// Says when another sequence than the one asked for gave the numbers.
+fn note_successor(issued: &mut Issued, asked: &SequenceKey) {
+    if issued.prefix != asked.prefix {
+        issued.warnings.push(Warning::Successor);
+    }
+}
+
 pub(super) fn issued(
     sequence: &Loaded,
     line: &Line,
@@ -196,7 +232,7 @@ pub(super) fn issued(
         reference,
         request_id,
         issued_at: at,
-        warnings: warnings(sequence, line, run),
+        warnings: warnings(sequence, line, run, at),
         replayed: false,
         numbers_as_text: definition.numbers_as_text(),
     })
@@ -208,12 +244,19 @@ fn ids(line: &Line, run: Run, at: Timestamp) -> Result<Vec<String>, Error> {
     Ok(ids.map_err(|error| StoreError::Unknown(Arc::new(error)))?)
 }
 
-fn warnings(sequence: &Loaded, line: &Line, run: Run) -> Vec<Warning> {
+fn warnings(sequence: &Loaded, line: &Line, run: Run, at: Timestamp) -> Vec<Warning> {
     let head = &sequence.head().definition;
-    let left = (line.max().get() - run.last().get()) / run.step;
+    let left = if line.ranges().is_empty() {
+        (line.max().get() - run.last().get()) / run.step
+    } else {
+        range::place(line, run.next(), line.day_of(at)).map_or(0, |place| place.left)
+    };
     let mut warnings = Vec::new();
     if head.warn_at() >= left {
         warnings.push(Warning::NearEnd);
+    }
+    if range::ends_soon(line, run) {
+        warnings.push(Warning::RangeEnds);
     }
     if line.definition().repeats() == Repeats::Accepted {
         warnings.push(Warning::Repeats);

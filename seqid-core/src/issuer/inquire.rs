@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::Issuer;
 use super::sequences::{Asked, Loaded};
+use super::shift::ahead;
 use crate::counter::{CounterKey, SequenceKey};
 use crate::error::{Error, InvalidRequest};
 use crate::field::FieldValues;
@@ -28,7 +29,7 @@ impl Issuer {
                     },
                     &request,
                 )?;
-                let number = request.number.unwrap_or(line.definition().start());
+                let number = request.number.unwrap_or(line.definition().first_number());
                 preview(&line, Some(number), self.clock.now())
             }
             None => {
@@ -68,7 +69,7 @@ impl Issuer {
                 Some(free) => Some(free),
                 None => {
                     let next = state.map_or(line.definition().start().get(), |state| state.next);
-                    Number::new(next).ok().filter(|next| *next <= line.max())
+                    ahead(&line, next, self.day(&line)).0
                 }
             },
         };

@@ -14,6 +14,7 @@ mod inquire;
 mod number;
 mod sequences;
 mod shift;
+mod successor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

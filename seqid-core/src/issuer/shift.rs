@@ -9,7 +9,7 @@ use crate::command::{Act, Command, Reply, Shift, Target};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::error::{Error, InvalidRequest};
 use crate::event::{Event, EventKind, Fingerprint, Keyed, Origin};
-use crate::ledger::Refusal;
+use crate::ledger::{Refusal, range};
 use crate::line::{Line, LineParts};
 use crate::mark::NumberState;
 use crate::names::{IdempotencyKey, Number, Prefix, Tenant};
@@ -152,7 +152,7 @@ impl Issuer {
             generation,
             ..state
         });
-        Ok(status(sequence, line, state.as_ref()))
+        Ok(status(sequence, line, state.as_ref(), self.day(line)))
     }
 
     /// The status of a line's counter, whichever version it opened with.
@@ -172,7 +172,7 @@ impl Issuer {
         let standing = |sequence: &Loaded, line: &Line| {
             let start = line.definition().start();
             let next = state.as_ref().map_or(start.get(), |state| state.next);
-            let mut status = status(sequence, line, state.as_ref());
+            let mut status = status(sequence, line, state.as_ref(), self.day(line));
             if free.is_some() {
                 status.next_number = free;
                 status.next_id = free.and_then(|number| line.known_id(number));
@@ -274,6 +274,11 @@ impl Issuer {
         })?)
     }
 
+    /// Today, as a line has it.
+    pub(super) fn day(&self, line: &Line) -> Date {
+        line.day_of(self.clock.now())
+    }
+
     /// A date that lies in the period meant.
     fn date_in(&self, sequence: &Loaded, when: &When) -> Result<Date, Error> {
         let definition = &sequence.head().definition;
@@ -331,7 +336,7 @@ impl Issuer {
                 period.first().unwrap_or(today)
             };
             let line = self.line_with(&sequence, record.key.clone(), date, record.state.version)?;
-            let status = status(&sequence, &line, Some(&record.state));
+            let status = status(&sequence, &line, Some(&record.state), today);
             items.push(Status { archived, ..status });
         }
         Ok(Listing {
@@ -377,11 +382,24 @@ fn next_after(event: &Event, start: Number) -> u64 {
     }
 }
 
-fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>) -> Status {
+/// The number that a counter gives out next, and how many are left with it.
+pub(super) fn ahead(line: &Line, next: u64, today: Date) -> (Option<Number>, u64) {
+    if !line.ranges().is_empty() {
+        let place = range::place(line, next, today);
+        return place.map_or((None, 0), |place| (Some(place.next), place.left));
+    }
+    let next = Number::new(next).ok().filter(|next| *next <= line.max());
+    let step = line.definition().step();
+    (
+        next,
+        next.map_or(0, |next| (line.max().get() - next.get()) / step + 1),
+    )
+}
+
+fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>, today: Date) -> Status {
     let definition = line.definition();
     let next = state.map_or(definition.start().get(), |state| state.next);
-    let next_number = Number::new(next).ok().filter(|next| *next <= line.max());
-    let ahead = next_number.map_or(0, |next| (line.max().get() - next.get()) / definition.step() + 1);
+    let (next_number, ahead) = ahead(line, next, today);
     let remaining = ahead.saturating_add(state.map_or(0, |state| state.free));
     let mut warnings = Vec::new();
     if sequence.head().definition.warn_at() >= remaining {

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use super::hold::split;
+use super::range::range_of;
 use super::{Found, Refusal, Snapshot, subject};
 use crate::chain::Link;
 use crate::command::{Act, Command, Draw, Granted};
@@ -10,6 +12,9 @@ use crate::mark::{Mark, NumberState};
 use crate::names::Number;
 use crate::reservation::Hold;
 use crate::time::{Date, Timestamp};
+
+/// At how many runs of free numbers a draw looks, where the lowest may be of a range that its document cannot have.
+pub(super) const FREE_LOOKED_AT: usize = 64;
 
 impl Snapshot {
     /// Gives out the next numbers of a counter, which opens with its first.
@@ -31,6 +36,7 @@ impl Snapshot {
         let count = u64::from(draw.count);
         let run = match self.take_free(line, &mut state, count) {
             Some(run) => run,
+            None if !line.ranges().is_empty() => self.take_granted(command, line, &mut state, count, now)?,
             None => step(&mut state, line, count)?,
         };
         let hold = draw.hold.map(|new| Hold::begin(new, now));
@@ -78,7 +84,8 @@ impl Snapshot {
         let (mark, (run, rest)) = free
             .values()
             .filter(|mark| mark.generation == state.generation)
-            .find_map(|mark| Some((mark, super::hold::split(mark, count)?)))?;
+            .filter_map(|mark| Some((mark, split(mark, count)?)))
+            .find(|(_, (run, _))| may_have(line, *run))?;
         let first = mark.run.first;
         self.set_mark(line.key(), state.generation, first, None);
         if let Some(rest) = rest {
@@ -142,6 +149,11 @@ impl Snapshot {
             self.scopes.insert(scope_name(key), key.scope().clone());
         }
     }
+}
+
+/// Whether a document of the line's date may have these numbers.
+fn may_have(line: &Line, run: Run) -> bool {
+    line.ranges().is_empty() || range_of(line, run).is_some_and(|range| range.is_valid_on(line.date()))
 }
 
 fn scope_name(key: &CounterKey) -> (SequenceKey, String) {

@@ -15,6 +15,7 @@ mod close;
 mod define;
 mod draw;
 mod hold;
+pub(crate) mod range;
 mod refusal;
 mod shift;
 mod table;
@@ -28,7 +29,7 @@ pub use refusal::{Closer, Refusal};
 pub use table::MarkTable;
 
 use crate::chain::{Authority, Link};
-use crate::command::{Act, Command, Reply, Target};
+use crate::command::{Act, Command, Kin, Reply, Target};
 use crate::counter::{CounterKey, CounterState, Run, SequenceKey};
 use crate::event::{Event, KeyName, Subject};
 use crate::field::FieldValues;
@@ -311,6 +312,14 @@ impl Snapshot {
         {
             needs.keys.push(keyed.name());
         }
+        for kin in &command.kin {
+            if !self.sequences.contains_key(&kin.sequence) {
+                needs.sequences.push(kin.sequence.clone());
+            }
+            needs
+                .keys
+                .extend(kin.key.filter(|name| !self.keys.contains_key(name)));
+        }
         match &command.act {
             Act::Define(define) => {
                 if define.implicit.is_some() && !self.tenants.contains_key(&sequence.tenant) {
@@ -417,10 +426,14 @@ impl Snapshot {
             last,
         };
         match act {
-            Act::Draw(_) if state.free > 0 => needs.push(MarkNeed::Free {
+            Act::Draw(draw) if state.free > 0 => needs.push(MarkNeed::Free {
                 counter: counter.clone(),
                 generation,
-                limit: 1,
+                limit: if draw.line.ranges().is_empty() {
+                    1
+                } else {
+                    draw::FREE_LOOKED_AT
+                },
             }),
             Act::Settle(settle)
                 if !self
@@ -501,6 +514,7 @@ impl Snapshot {
         if let Some(event) = self.replay(command)? {
             return Ok(Reply::Replayed(event));
         }
+        self.require_kin(command)?;
         let mut let_go = 0;
         if let Some(counter) = command.act.counter()
             && !self.ending.is_empty()
@@ -531,12 +545,27 @@ impl Snapshot {
         let Some(keyed) = &command.key else {
             return Ok(None);
         };
-        let Some(Some(event)) = self.keys.get(&keyed.name()) else {
+        let of_kin = command.kin.iter().filter_map(|kin| kin.key);
+        let mut names = std::iter::once(keyed.name()).chain(of_kin);
+        let Some(event) = names.find_map(|name| self.keys.get(&name)?.as_ref()) else {
             return Ok(None);
         };
         match &event.key {
             Some(first) if first.fingerprint() == keyed.fingerprint() => Ok(Some(event.clone())),
             _ => Err(Refusal::KeyMismatch),
+        }
+    }
+
+    /// Refuses a command whose caller does not know all of its chain of successors.
+    fn require_kin(&self, command: &Command) -> Result<(), Refusal> {
+        let holds = |kin: &Kin| {
+            let state = self.sequence_state(&kin.sequence);
+            state.is_some_and(|state| state.head == kin.head)
+        };
+        if command.kin.iter().all(holds) {
+            Ok(())
+        } else {
+            Err(Refusal::ChainChanged)
         }
     }
 

@@ -1,3 +1,4 @@
+use crate::definition::NumberRange;
 use crate::names::Number;
 use crate::period::Period;
 use crate::refusal::DefinitionRefused;
@@ -40,6 +41,20 @@ pub enum Refusal {
         /// The largest number that it may give out.
         max: Number,
     },
+    /// A document of this date cannot have a number of the range that the counter has come to, and it does not go back.
+    #[error("the counter is at the range {range}, {}: it has no number for a document of {date}", valid(.range))]
+    RangeExpired {
+        /// The range.
+        range: NumberRange,
+        /// The document date.
+        date: Date,
+    },
+    /// The target is in none of the ranges.
+    #[error("{number} is in none of the ranges of this sequence")]
+    NotGranted {
+        /// The target.
+        number: Number,
+    },
     /// The caller's definition is not the one that holds. To be reloaded, and tried again.
     #[error("the definition is at version {head}")]
     DefinitionChanged {
@@ -48,6 +63,10 @@ pub enum Refusal {
         /// The version that the counter opened with.
         opened: u32,
     },
+    /// The caller's definition of another sequence of the chain of successors is not the one that holds. To be
+    /// reloaded, and tried again.
+    #[error("the definition of a successor has changed")]
+    ChainChanged,
     /// The document date lies before that of an earlier document of a chronological sequence.
     #[error("the last document has the later date {last}")]
     DateBeforeLast {
@@ -179,4 +198,13 @@ pub enum Refusal {
         /// The most that a tenant may have.
         limit: u64,
     },
+}
+
+fn valid(range: &NumberRange) -> String {
+    match (range.valid_from, range.valid_until) {
+        (Some(from), Some(until)) => format!("valid from {from} until {until}"),
+        (Some(from), None) => format!("valid from {from}"),
+        (None, Some(until)) => format!("valid until {until}"),
+        (None, None) => "always valid".to_owned(),
+    }
 }

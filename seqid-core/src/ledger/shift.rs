@@ -1,5 +1,6 @@
 use super::draw::event;
 use super::hold::split;
+use super::range::{beyond as beyond_ranges, require_granted};
 use super::{Refusal, Snapshot};
 use crate::command::{Command, Shift, Shifted, Target};
 use crate::counter::{CounterState, Run};
@@ -26,7 +27,7 @@ impl Snapshot {
         };
         let mut state = self.open(line, date)?;
         let old_next = state.next;
-        if let Some((kind, run)) = move_to(&mut state, line, shift.target)? {
+        if let Some((kind, run)) = move_to(&mut state, line, shift.target, now)? {
             let event = Event {
                 reason: shift.reason.clone(),
                 ..event(kind, &state, line, command, now, run)
@@ -130,10 +131,10 @@ pub(super) fn after(run: Run) -> u64 {
 
 type Jump = Option<(EventKind, Option<Run>)>;
 
-fn move_to(state: &mut CounterState, line: &Line, target: Target) -> Result<Jump, Refusal> {
+fn move_to(state: &mut CounterState, line: &Line, target: Target, now: Timestamp) -> Result<Jump, Refusal> {
     match target {
         Target::Beyond(last_used) => Ok(beyond(state, line, last_used)),
-        Target::NewEpoch(margin) => Ok(Some((EventKind::Recovered, new_epoch(state, line, margin)))),
+        Target::NewEpoch(margin) => Ok(Some((EventKind::Recovered, new_epoch(state, line, margin, now)))),
         Target::Next {
             number,
             repeats_accepted,
@@ -158,10 +159,14 @@ fn beyond(state: &mut CounterState, line: &Line, last_used: Number) -> Jump {
     Some((EventKind::External, Some(run)))
 }
 
-fn new_epoch(state: &mut CounterState, line: &Line, margin: u64) -> Option<Run> {
+fn new_epoch(state: &mut CounterState, line: &Line, margin: u64, now: Timestamp) -> Option<Run> {
     let step = line.definition().step();
     state.epoch += 1;
-    let count = margin.min(state.remaining(step, line.max()));
+    let count = if line.ranges().is_empty() {
+        margin.min(state.remaining(step, line.max()))
+    } else {
+        (beyond_ranges(line, state.next, line.day_of(now), margin) - state.next) / step
+    };
     let run = Run {
         first: Number::new(state.next).ok()?,
         step,
@@ -183,6 +188,7 @@ fn next_is(
 ) -> Result<Jump, Refusal> {
     let step = line.definition().step();
     require_member(line, number)?;
+    require_granted(line, number)?;
     let target = number.get();
     let between = |from: u64, to: u64| {
         Number::new(from).ok().map(|first| Run {

@@ -1,4 +1,5 @@
 use super::draw::event;
+use super::range::{range_of, require_granted};
 use super::shift::{after, require_member};
 use super::{Refusal, Snapshot};
 use crate::command::{Command, Void, Voided};
@@ -32,6 +33,8 @@ impl Snapshot {
             self.require_issued(line, &state, run)?;
         } else {
             self.require_open_period(line)?;
+            require_one_range(line, run)?;
+            self.go_on_to(command, line, &mut state, run.first, now);
             if run.first.get() != state.next {
                 return Err(not_voidable(run.first, "not the next number"));
             }
@@ -95,6 +98,21 @@ fn run_of(line: &Line, void: &Void) -> Result<Run, Refusal> {
             max: line.max(),
         }),
     }
+}
+
+/// Refuses numbers ahead that are not all of one range.
+fn require_one_range(line: &Line, run: Run) -> Result<(), Refusal> {
+    if line.ranges().is_empty() || range_of(line, run).is_some() {
+        return Ok(());
+    }
+    require_granted(line, run.first)?;
+    let mut ranges = line.ranges().iter();
+    let range = ranges.find(|range| range.contains(run.first, run.first));
+    let max = range.map_or(line.max(), |range| range.last.min(line.max()));
+    Err(Refusal::DoesNotFit {
+        remaining: (max.get() - run.first.get()) / run.step + 1,
+        max,
+    })
 }
 
 fn not_voidable(number: Number, state: &'static str) -> Refusal {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::report::{FaultKind, Wrong, require};
 use crate::counter::SequenceKey;
-use crate::definition::{Defaults, Definition, DefinitionSpec, Mode};
+use crate::definition::{Defaults, Definition, DefinitionSpec, Mode, NumberRange};
 use crate::event::{Event, EventKind, Subject};
 use crate::names::{Number, Tenant};
 use crate::time::Date;
@@ -185,6 +185,12 @@ impl Definitions {
             ),
             found: format!("version {version}"),
         })
+    }
+
+    /// The only numbers that counters may give out, as the newest version has them; empty where that is all.
+    pub(super) fn ranges(&self, key: &SequenceKey) -> &[NumberRange] {
+        let newest = self.sequences.get(key).and_then(|versions| versions.saved.last());
+        newest.map_or(&[], Definition::ranges)
     }
 
     /// The largest number of a counter that opened with a version: the newest may have raised it.

@@ -368,7 +368,7 @@ impl Known {
             None => return Ok(()),
         };
         let max = self.definitions.max(key.sequence(), opened);
-        counter.follow(event, opened, max)
+        counter.follow(event, opened, max, self.definitions.ranges(key.sequence()))
     }
 
     fn check_ids(&self, recorded: &Recorded) -> Result<(), Wrong> {

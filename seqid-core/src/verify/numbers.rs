@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::report::{FaultKind, Wrong, require};
 use crate::chain::Link;
 use crate::counter::{CounterKey, CounterState, CounterStatus, Run};
-use crate::definition::{Definition, OnExpiry};
+use crate::definition::{Definition, NumberRange, OnExpiry};
 use crate::event::{Event, EventKind};
 use crate::names::Number;
 use crate::period::Period;
@@ -64,14 +64,17 @@ pub(super) fn opened(key: &CounterKey, event: &Event, definition: &Definition) -
 }
 
 impl Counter {
-    /// Follows an event of a counter that opened with `definition` and may go up to `max`. Of no use after an error.
+    /// Follows an event of a counter that opened with `definition`, may go up to `max`, and gives out numbers of the
+    /// `ranges` alone if there are any. Of no use after an error.
     pub(super) fn follow(
         &mut self,
         event: &Event,
         definition: &Definition,
         max: Number,
+        ranges: &[NumberRange],
     ) -> Result<(), Wrong> {
         belongs(&self.state, event, definition)?;
+        self.granted(event, ranges)?;
         let state = CounterState {
             generation: event.generation,
             epoch: event.epoch,
@@ -157,6 +160,29 @@ impl Counter {
             }
         };
         Ok(())
+    }
+
+    /// Numbers that are given out, or voided ahead, are of one range; those given out of one that is valid on the date.
+    fn granted(&self, event: &Event, ranges: &[NumberRange]) -> Result<(), Wrong> {
+        let given = matches!(event.kind, EventKind::Issued | EventKind::Reserved);
+        let Some(run) = event.run.filter(|_| !ranges.is_empty()) else {
+            return Ok(());
+        };
+        let ahead = event.kind == EventKind::Voided && run.first.get() >= self.state.next;
+        if !given && !ahead {
+            return Ok(());
+        }
+        let mut ranges = ranges.iter();
+        let range = ranges
+            .find(|range| range.contains(run.first, run.last()))
+            .ok_or_else(|| wrong("numbers of one range", &describe(run)))?;
+        match event.date {
+            Some(date) if given && !range.is_valid_on(date) => Err(wrong(
+                &format!("a date on which the range {range} is valid"),
+                &date.to_string(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The run is the beginning of one that is offered again, or lies where the counter stands.

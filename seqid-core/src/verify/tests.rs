@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::counter::Run;
-use crate::definition::OnExpiry;
+use crate::definition::{OnExpiry, RangeSpec};
 use crate::event::{EventKind, Origin};
 use crate::names::{Label, Number, Reason, Tenant};
 use crate::numbering::{
@@ -85,6 +85,7 @@ async fn carry_out(life: &mut Life, sequence: usize, ask: Ask) -> Result<(), Err
             let spec = DefinitionSpec {
                 step: Some(1 + sequence as u64),
                 max: Some(60 + u64::from(digits)),
+                ranges: (digits > 1).then(|| ranges(1 + sequence as u64, digits)),
                 on_expiry: (sequence > 0).then_some(OnExpiry::Reuse),
                 ..DefinitionSpec::of_format("{prefix}-{seq:4}")
             };
@@ -143,6 +144,16 @@ async fn carry_out(life: &mut Life, sequence: usize, ask: Ask) -> Result<(), Err
 fn day_after(clock: &ManualClock, days: i32) -> Date {
     let today = crate::time::Zone::UTC.date_at(clock.now());
     Date::from_days_since_epoch(today.days_since_epoch() + days).unwrap()
+}
+
+/// Ranges that a later definition adds to, of which the first may have ended.
+fn ranges(step: u64, digits: u8) -> Vec<RangeSpec> {
+    let first = |at: u8| 1 + step * 6 * u64::from(at);
+    let mut ranges: Vec<_> = (0..digits)
+        .map(|at| RangeSpec::new(first(at), first(at) + 3 * step))
+        .collect();
+    ranges[0].valid_until = (digits == 3).then(|| "2026-03-31".parse().unwrap());
+    ranges
 }
 
 /// An issuer, with the holds that it began.
@@ -350,6 +361,52 @@ fn found_in_last(mut events: Vec<Recorded>, change: impl FnOnce(&mut Event)) -> 
         (FaultKind::Numbers, Some(last as u64 + 1))
     );
     Some((fault.expected, fault.found))
+}
+
+#[test]
+fn numbers_are_of_a_range_and_its_dates() {
+    // In steps of 2: 1..7 and 13..19.
+    let asks = vec![(1, Ask::Define(2)), (1, Ask::Draw(1)), (1, Ask::Draw(1))];
+    let events = block_on(lived(asks)).events;
+    assert_eq!(found_in_last(events.clone(), |_| ()), None);
+    let longer = |kind| {
+        let change = |event: &mut Event| {
+            event.kind = kind;
+            event.run.as_mut().unwrap().count = 5;
+        };
+        found_in_last(events.clone(), change).map(|(expected, _)| expected)
+    };
+    let across = Some("numbers of one range".to_owned());
+    assert_eq!(
+        [longer(EventKind::Issued), longer(EventKind::Voided)],
+        [across.clone(), across]
+    );
+    assert_eq!(
+        [longer(EventKind::External), longer(EventKind::Skipped)],
+        [None, None]
+    );
+
+    // The first range ends on 31 March, before the store's clock.
+    let asks = vec![(1, Ask::Define(3)), (1, Ask::Void(1, 0)), (1, Ask::Draw(2))];
+    let events = block_on(lived(asks)).events;
+    let kinds: Vec<_> = events.iter().map(|recorded| recorded.event.kind).collect();
+    let skipped = [
+        EventKind::Voided,
+        EventKind::Skipped,
+        EventKind::Skipped,
+        EventKind::Issued,
+    ];
+    assert!(kinds.ends_with(&skipped), "{kinds:?}");
+    let issued_on = |date: &str| {
+        let change = |event: &mut Event| {
+            event.kind = EventKind::Issued;
+            event.date = date.parse().ok();
+        };
+        found_in_last(events[..events.len() - 2].to_vec(), change).map(|(expected, _)| expected)
+    };
+    assert_eq!(issued_on("2026-03-31"), None);
+    let valid = "a date on which the range 1..7 is valid".to_owned();
+    assert_eq!(issued_on("2026-04-01"), Some(valid));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod ids;
 mod numbers;
 mod operation;
 mod pages;
+mod ranges;
 mod refusals;
 mod reservations;
 mod sequences;

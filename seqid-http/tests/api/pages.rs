@@ -1,4 +1,4 @@
-//! The pages on reservations and on gaps say what is true: their requests are sent, and their answers compared.
+//! The pages on reservations, on gaps and on ranges say what is true: their requests are sent, and their answers compared.
 
 use std::time::Duration;
 
@@ -29,6 +29,12 @@ async fn every_request_of_the_page_on_closing_is_answered_as_it_says() {
 async fn every_request_of_the_page_on_adoption_is_answered_as_it_says() {
     let reader = Reader::of(include_str!("../../../docs/adoption.md")).await;
     assert!(reader.sent > 5 && reader.compared > 4);
+}
+
+#[tokio::test]
+async fn every_request_of_the_page_on_ranges_is_answered_as_it_says() {
+    let reader = Reader::of(include_str!("../../../docs/ranges.md")).await;
+    assert!(reader.sent > 11 && reader.compared > 6);
 }
 
 /// The fenced blocks of a page, with their language.

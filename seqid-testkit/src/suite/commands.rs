@@ -373,8 +373,11 @@ fn refused(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Exhausted { max } => format!("exhausted at {max}"),
         Refusal::DoesNotFit { remaining, .. } => format!("{remaining} left"),
+        Refusal::RangeExpired { range, date } => format!("{range} not on {date}"),
+        Refusal::NotGranted { number } => format!("{number} is not granted"),
         Refusal::DefinitionChanged { head, opened } => format!("changed to v{head}, opened with v{opened}"),
         Refusal::DateBeforeLast { last } => format!("before {last}"),
+        Refusal::ChainChanged => "chain changed".into(),
         Refusal::KeyMismatch => "key mismatch".into(),
         Refusal::CaseVariant { existing } => format!("case variant of {existing}"),
         Refusal::NotDefined => "not defined".into(),

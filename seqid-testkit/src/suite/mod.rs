@@ -43,19 +43,23 @@ mod cases {
     pub mod events;
     pub mod expiry;
     pub mod forecasts;
+    pub mod granted;
     pub mod histories;
     pub mod holding;
     pub mod inquiries;
     pub mod keys;
+    pub mod kin;
     pub mod moves;
     pub mod names;
     pub mod outbox;
     pub mod periods;
     pub mod queries;
+    pub mod ranges;
     pub mod replays;
     pub mod reservations;
     pub mod sequences;
     pub mod shifts;
+    pub mod successors;
     pub mod tenants;
     pub mod voids;
 }
@@ -385,6 +389,29 @@ suite! { $
         holds_that_have_ended_stand_in_the_way_until_they_are_let_go
         a_key_is_answered_although_its_sequence_was_archived
     }
+    ranges {
+        a_counter_goes_from_one_range_to_the_next
+        a_batch_is_all_of_one_range
+        a_document_date_is_held_against_the_range
+        a_range_that_ended_is_left_for_the_next
+        a_date_does_not_move_the_counter
+        a_refused_draw_skips_nothing
+        the_last_range_stays_after_its_end
+        ranges_are_added_behind_the_others
+        a_counter_that_opened_before_there_were_ranges_goes_on_in_them
+        ranges_end_where_the_ids_have_no_room
+        steps_are_kept_from_range_to_range
+        a_reset_goes_into_a_range
+        a_sync_goes_anywhere
+        numbers_ahead_are_voided_within_their_range
+        a_repeated_key_finds_the_draw_and_not_what_it_skipped
+        free_numbers_are_given_out_on_dates_of_their_range
+        a_new_epoch_is_counted_in_numbers_of_the_ranges
+    }
+    kin {
+        a_key_is_found_in_another_sequence_of_the_chain
+        a_chain_that_changed_is_sent_back
+    }
     chronology {
         an_earlier_date_than_the_last_is_refused
         draws_of_a_batch_are_taken_in_the_order_of_their_dates
@@ -528,6 +555,8 @@ suite! { $
         closed_dates_are_kept
         the_end_of_a_sequence_is_kept
         acknowledged_events_are_not_taken_again
+        a_counter_goes_on_in_its_range
+        a_key_is_found_in_another_sequence_of_the_chain
     }
     adoption {
         adopted_numbers_are_kept
@@ -633,6 +662,27 @@ suite! { $
         numbers_that_were_jumped_over_are_not_use
         an_ended_counter_has_no_end_to_come
         numbers_that_were_let_go_are_left_and_come_next
+    }
+    granted {
+        a_status_tells_what_is_left_of_all_ranges
+        the_end_of_the_last_range_is_announced
+        a_date_that_the_range_does_not_have_is_refused
+        ranges_that_cannot_hold_are_refused_with_their_places
+        a_range_does_not_move_after_the_first_number
+        a_range_is_added_by_itself
+    }
+    successors {
+        an_ended_sequence_is_followed_by_its_successor
+        a_batch_that_does_not_fit_stays_where_it_is
+        a_range_that_ended_is_followed_by_the_successor
+        a_retry_finds_the_number_of_the_successor
+        a_retry_finds_the_number_of_the_first_although_it_has_ended
+        a_key_of_the_successor_is_not_used_twice
+        a_new_period_begins_with_the_first_sequence_again
+        numbers_are_reserved_of_the_successor
+        concurrent_retries_have_one_number
+        a_successor_that_does_not_fit_is_refused
+        the_end_stays_where_a_successor_goes_on
     }
     audits {
         the_newest_events_come_first

@@ -4,11 +4,12 @@ use super::super::backend::{Backend, End};
 use super::super::commands::{
     CommandExt, archive, close, confirm, draw, give_up, hold, reopen, reserve, reset, restart, sync, void,
 };
-use super::super::sequence::{Sequence, by_branch, by_year, format};
+use super::super::sequence::{Sequence, by_branch, by_year, day, format};
 use super::chain::{live, verify};
+use super::kin::with_kin;
 
 use seqid_core::counter::SequenceKey;
-use seqid_core::definition::OnExpiry;
+use seqid_core::definition::{OnExpiry, RangeSpec};
 use seqid_core::{DefinitionSpec, Tenant};
 
 const ENDS: [End; 2] = [End::Closed, End::Crashed];
@@ -449,4 +450,46 @@ pub async fn the_end_of_a_sequence_is_kept(mut backend: Backend) {
         assert!(record.expect("it is there").archived);
     }
     verify(&backend.events().await);
+}
+
+pub async fn a_counter_goes_on_in_its_range(mut backend: Backend) {
+    let ended = RangeSpec {
+        valid_until: Some(day("2026-03-31")),
+        ..RangeSpec::new(1, 5)
+    };
+    let spec = DefinitionSpec {
+        ranges: Some(vec![ended, RangeSpec::new(11, 15)]),
+        ..format("{seq}")
+    };
+    let sequence = Sequence::new("INV", spec);
+    backend.define(&sequence).await;
+    let line = sequence.line();
+    assert_eq!(backend.tell_one(draw(&line, 2)).await, "1..2");
+    backend.set_clock("2026-04-01T00:00:00Z");
+    let keyed = || draw(&line, 1).under("one");
+    assert_eq!(backend.tell_one(keyed()).await, "11");
+    for (end, number) in ENDS.into_iter().zip(12..) {
+        let events = backend.events().await;
+        backend = backend.end(end).await;
+        assert_eq!(backend.events().await, events);
+        assert_eq!(backend.tell_one(keyed()).await, "again 11");
+        assert_eq!(backend.tell_one(draw(&line, 1)).await, number.to_string());
+        assert_eq!(backend.marked(&line).await, ["skipped 3..5", "skipped 6..10"]);
+        verify(&backend.events().await);
+    }
+}
+
+pub async fn a_key_is_found_in_another_sequence_of_the_chain(mut backend: Backend) {
+    let (first, second) = (backend.sequence("A").await, backend.sequence("B").await);
+    let (a, b) = (first.line(), second.line());
+    let of_first = || with_kin(draw(&a, 2), &second, "one");
+    assert_eq!(
+        backend.tell_one(with_kin(draw(&b, 2), &first, "one")).await,
+        "1..2"
+    );
+    for end in ENDS {
+        backend = backend.end(end).await;
+        assert_eq!(backend.tell_one(of_first()).await, "again 1..2");
+        assert_eq!(backend.ledger.counter(a.key()).await.expect("a state"), None);
+    }
 }
