@@ -82,7 +82,7 @@ impl Issuer {
 
 /// The id of a number, which must be the same on all lines. Unless the numbers were held, the fields and the day of
 /// their documents are not in the mark.
-fn known_id(lines: &[Line], number: Number, held: bool) -> Option<String> {
+pub(super) fn known_id(lines: &[Line], number: Number, held: bool) -> Option<String> {
     let (first, rest) = lines.split_first()?;
     if !held && !first.definition().fields().is_empty() {
         return None;
@@ -94,7 +94,7 @@ fn known_id(lines: &[Line], number: Number, held: bool) -> Option<String> {
 }
 
 /// Days of a period that differ in all that an id can show of a day and the period does not fix.
-fn days_of(period: &Period, date: Date) -> [Date; 3] {
+pub(super) fn days_of(period: &Period, date: Date) -> [Date; 3] {
     let later = |from: Date, days: i32| {
         Date::from_days_since_epoch(from.days_since_epoch().saturating_add(days)).unwrap_or(from)
     };

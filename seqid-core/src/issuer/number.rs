@@ -1,6 +1,7 @@
 //! One number: what it is now, and everything that happened to it.
 
 use super::Issuer;
+use super::gaps::{days_of, known_id};
 use super::sequences::Loaded;
 use crate::counter::{CounterKey, SequenceKey};
 use crate::definition::OnExpiry;
@@ -52,7 +53,13 @@ impl Issuer {
         Ok(NumberHistory {
             prefix: sequence.key.prefix.clone(),
             number,
-            id: document.and_then(|event| self.id_of(&sequence, key, event, number)),
+            id: match document {
+                Some(event) => self.id_of(&sequence, key, event, number),
+                None => {
+                    let last = of_generation().next();
+                    last.and_then(|event| self.id_by_counter(&sequence, key, event, number))
+                }
+            },
             period: *key.period(),
             scope: key.scope().clone(),
             generation: status.generation,
@@ -90,6 +97,19 @@ impl Issuer {
     fn id_of(&self, sequence: &Loaded, key: &CounterKey, event: &Event, number: Number) -> Option<String> {
         let line = self.line_of(sequence, event, key.clone(), event.date?).ok()?;
         line.id(number, event.at).ok()
+    }
+
+    /// The id of a number without a document, where counter and number tell it.
+    fn id_by_counter(
+        &self,
+        sequence: &Loaded,
+        key: &CounterKey,
+        event: &Event,
+        number: Number,
+    ) -> Option<String> {
+        let days = days_of(key.period(), event.date?).into_iter();
+        let line = |date| self.line_of(sequence, event, key.clone(), date).ok();
+        known_id(&days.filter_map(line).collect::<Vec<_>>(), number, false)
     }
 }
 

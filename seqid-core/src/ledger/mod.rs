@@ -609,21 +609,22 @@ impl Snapshot {
 
     /// Keeps a counter's new state.
     fn put_counter(&mut self, key: &CounterKey, state: CounterState) {
-        if state.chain.n == 1 {
-            self.note_opened(key);
-        }
         let slot = Slot {
             found: Found::Counter(state),
             changed: true,
         };
-        match self.counters.entry(key.clone()) {
-            Entry::Occupied(mut entry) if entry.get().changed => {
+        let before = match self.counters.entry(key.clone()) {
+            Entry::Occupied(mut entry) => Some(entry.insert(slot)),
+            Entry::Vacant(entry) => {
                 entry.insert(slot);
+                None
             }
-            entry => {
-                entry.insert_entry(slot);
-                self.changes.counters.push(key.clone());
-            }
+        };
+        if before.as_ref().is_none_or(|before| !before.changed) {
+            self.changes.counters.push(key.clone());
+        }
+        if !before.is_some_and(|before| matches!(before.found, Found::Counter(_))) {
+            self.note_opened(key);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The pages on reservations, on gaps and on ranges say what is true: their requests are sent, and their answers compared.
+//! The pages for users say what is true: their requests are sent, and their answers compared.
 
 use std::time::Duration;
 
@@ -35,6 +35,12 @@ async fn every_request_of_the_page_on_adoption_is_answered_as_it_says() {
 async fn every_request_of_the_page_on_ranges_is_answered_as_it_says() {
     let reader = Reader::of(include_str!("../../../docs/ranges.md")).await;
     assert!(reader.sent > 11 && reader.compared > 6);
+}
+
+#[tokio::test]
+async fn every_request_of_the_page_for_auditors_is_answered_as_it_says() {
+    let reader = Reader::of(include_str!("../../../docs/auditor.md")).await;
+    assert!(reader.sent > 11 && reader.compared > 3);
 }
 
 /// The fenced blocks of a page, with their language.

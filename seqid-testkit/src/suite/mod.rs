@@ -585,6 +585,7 @@ suite! { $
     }
     adoption {
         ids_of_several_periods_are_adopted_together
+        a_counter_that_begins_with_a_gap_has_opened
         ids_that_show_more_than_their_period_keep_their_text
         consecutive_ids_make_one_event
         ids_of_several_scopes_and_fields_are_adopted_together
@@ -670,6 +671,7 @@ suite! { $
         ranges_that_cannot_hold_are_refused_with_their_places
         a_range_does_not_move_after_the_first_number
         a_range_is_added_by_itself
+        a_counter_that_begins_behind_its_start_has_opened
     }
     successors {
         an_ended_sequence_is_followed_by_its_successor

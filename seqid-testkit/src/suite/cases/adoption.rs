@@ -330,6 +330,19 @@ pub async fn ids_of_several_periods_are_adopted_together(desk: Desk) {
     assert_eq!(desk.next("INV").await, "2026-6");
 }
 
+pub async fn a_counter_that_begins_with_a_gap_has_opened(desk: Desk) {
+    let yearly = by_year();
+    desk.define("INV", yearly.clone()).await;
+    adopted(&desk, "INV", &["2026-3"]).await;
+    let monthly = DefinitionSpec {
+        reset: Some(Reset::Month),
+        ..format("{yyyy}{mm}-{seq}")
+    };
+    let refused = desk.try_define("INV", monthly, Some(1)).await;
+    let refused = refused.expect_err("numbers were given out");
+    assert_eq!(refused.refusals()[0].pointer, "/reset");
+}
+
 pub async fn ids_that_show_more_than_their_period_keep_their_text(desk: Desk) {
     let spec = DefinitionSpec {
         reset: Some(Reset::Year),

@@ -177,3 +177,16 @@ pub async fn a_range_is_added_by_itself(desk: Desk) {
     desk.redefine("INV", shown, 1).await;
     assert_eq!(desk.next("INV").await, "INV-5");
 }
+
+pub async fn a_counter_that_begins_behind_its_start_has_opened(desk: Desk) {
+    let spec = |range| DefinitionSpec {
+        start: Some(1),
+        ..ranges([range])
+    };
+    desk.define("INV", spec(RangeSpec::new(5, 9))).await;
+    assert_eq!(desk.next("INV").await, "INV-5");
+    assert_eq!(
+        refused(&desk, spec(RangeSpec::new(3, 9)), Some(1)).await,
+        ["/ranges/0/first"]
+    );
+}
