@@ -1,6 +1,8 @@
 //! Killed again and again under load: what clients saw must agree with what the file says afterwards.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+#[path = "kill/adoption.rs"]
+mod adoption;
 mod running;
 
 use std::path::Path;
@@ -12,7 +14,9 @@ use running::{Answer, Client, Server};
 use seqid_core::clock::SystemClock;
 use seqid_core::counter::{CounterKey, SequenceKey};
 use seqid_core::observer::Unobserved;
+use seqid_core::period::{Calendar, MonthDay, Period, Reset};
 use seqid_core::store::CounterStore;
+use seqid_core::time::Date;
 use seqid_core::{Prefix, Tenant};
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 use seqid_testkit::evidence::{Evidence, counter_name, key_name};
@@ -26,6 +30,8 @@ const CLIENTS: u64 = 8;
 struct Draw {
     key: Option<String>,
     count: Option<u32>,
+    /// The document date, where the sequence has a counter for each month.
+    date: Option<Date>,
 }
 
 impl Draw {
@@ -34,17 +40,22 @@ impl Draw {
         Self {
             key: (!n.is_multiple_of(3)).then(|| format!("client-{client}-{n}")),
             count: (n.is_multiple_of(4)).then_some(1 + u32::try_from(n % 5).unwrap()),
+            date: None,
         }
     }
 
     fn send(&self, client: &mut Client) -> std::io::Result<Answer> {
         let key = self.key.as_deref();
+        let date = self
+            .date
+            .map(|date| format!(r#","date":"{date}""#))
+            .unwrap_or_default();
         match self.count {
-            None => client.post("/api/v1/next", key, r#"{"prefix":"INV"}"#),
+            None => client.post("/api/v1/next", key, &format!(r#"{{"prefix":"INV"{date}}}"#)),
             Some(count) => client.post(
                 "/api/v1/batch",
                 key,
-                &format!(r#"{{"prefix":"INV","count":{count}}}"#),
+                &format!(r#"{{"prefix":"INV","count":{count}{date}}}"#),
             ),
         }
     }
@@ -57,7 +68,8 @@ impl Draw {
             .as_ref()
             .map(|key| key_name(&sequence, &key.parse().unwrap()));
         let request = format!("{:?}", self.count);
-        let pending = recorder.begin(&counter(), key.as_deref(), request, self.count.unwrap_or(1));
+        let counter = self.date.map_or_else(counter, counter_of_month);
+        let pending = recorder.begin(&counter, key.as_deref(), request, self.count.unwrap_or(1));
         let outcome = self
             .send(client)
             .map_or(Outcome::Unknown, |answer| outcome(&answer));
@@ -72,11 +84,13 @@ fn sequence() -> SequenceKey {
 
 /// The one counter of a sequence that is never reset.
 fn counter() -> String {
-    counter_name(&CounterKey::new(
-        sequence(),
-        Default::default(),
-        seqid_core::period::Period::ALL,
-    ))
+    counter_name(&CounterKey::new(sequence(), Default::default(), Period::ALL))
+}
+
+/// The counter of a date, where each month has one.
+fn counter_of_month(date: Date) -> String {
+    let period = Calendar::new(Reset::Month, MonthDay::JANUARY_1).period(date);
+    counter_name(&CounterKey::new(sequence(), Default::default(), period))
 }
 
 fn outcome(answer: &Answer) -> Outcome {
@@ -118,7 +132,7 @@ fn outcome(answer: &Answer) -> Outcome {
 fn draw_until_killed(
     server: &Server,
     recorder: &Recorder,
-    client: u64,
+    nth: impl Fn(u64) -> Draw,
     next: &AtomicU64,
     issued: &AtomicU64,
 ) -> Vec<Draw> {
@@ -126,7 +140,7 @@ fn draw_until_killed(
         return Vec::new();
     };
     loop {
-        let draw = Draw::nth(client, next.fetch_add(1, Ordering::Relaxed));
+        let draw = nth(next.fetch_add(1, Ordering::Relaxed));
         match draw.attempt(recorder, &mut connection) {
             Outcome::Issued(_) => drop(issued.fetch_add(1, Ordering::Relaxed)),
             Outcome::NotIssued => {}
@@ -177,7 +191,8 @@ fn kill_9_under_load_loses_nothing_that_was_answered() {
                 .zip(&next)
                 .map(|(client, next)| {
                     let (server, recorder, issued) = (&server, &recorder, &issued);
-                    scope.spawn(move || draw_until_killed(server, recorder, client, next, issued))
+                    let nth = move |n| Draw::nth(client, n);
+                    scope.spawn(move || draw_until_killed(server, recorder, nth, next, issued))
                 })
                 .collect();
             // Somewhere in a stream of answers, elsewhere each time.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use seqid_core::clock::ManualClock;
+use seqid_core::command::Act;
 use seqid_core::ledger::Refusal;
 use seqid_testkit::broken::*;
 use seqid_testkit::suite::{Backend, durable_cases, ledger_cases, outbox_cases};
@@ -33,6 +34,12 @@ fn caught_default<L: Lie + Default>(by: &[&str]) {
 #[track_caller]
 fn caught_without(reason: fn(&Refusal) -> bool, by: &[&str]) {
     caught(|| NeverRefuses(reason), by);
+}
+
+/// The case catches a store that has forgotten such acts when it is opened again.
+#[track_caller]
+fn caught_losing(lost: fn(&Act) -> bool, by: &str) {
+    catches(by, |clock| Remembered::backend(Memory::Loses(lost), clock));
 }
 
 mod honest {
@@ -137,6 +144,7 @@ fn keys_that_are_ignored_are_caught() {
         "keys::twins_in_a_batch_draw_once",
         "reservations::twins_in_a_batch_reserve_once",
         "reservations::a_repeated_key_is_answered_with_the_same_reservation",
+        "adoption::an_adoption_under_a_key_is_done_once",
         "concurrency::concurrent_twins_draw_once",
     ]);
 }
@@ -370,6 +378,55 @@ fn archived_sequences_that_give_numbers_are_caught() {
             "archiving::archiving_sees_the_holds_of_its_batch",
             "archiving::holds_that_have_ended_stand_in_the_way_until_they_are_let_go",
         ],
+    );
+}
+
+#[test]
+fn closed_dates_of_all_sequences_that_are_forgotten_are_caught() {
+    caught_default::<ForgetsClosings>(&[
+        "closing::what_closes_all_closes_each_present_and_future",
+        "closing::each_command_of_a_batch_sees_what_was_closed_before_it",
+        "closing::the_later_of_both_dates_holds",
+        "closing::all_sequences_together_are_in_no_list",
+    ]);
+    caught_losing(
+        |act| matches!(act, Act::Close(close) if close.sequence.is_whole()),
+        "durability::closed_dates_are_kept",
+    );
+}
+
+#[test]
+fn an_archive_that_is_lost_is_caught() {
+    caught_losing(
+        |act| matches!(act, Act::Archive(_)),
+        "durability::the_end_of_a_sequence_is_kept",
+    );
+}
+
+#[test]
+fn an_adoption_that_is_half_done_is_caught() {
+    let case = "adoption::adopting_is_all_or_nothing_over_the_counters";
+    caught_default::<AdoptsTheFirstCounter>(&[case]);
+    caught_default::<AdoptsCounterByCounter>(&[case]);
+}
+
+#[test]
+fn numbers_that_are_adopted_although_they_have_another_use_are_caught() {
+    caught_without(
+        |refusal| matches!(refusal, Refusal::Taken { .. }),
+        &[
+            "adoption::adopting_is_all_or_nothing_over_the_counters",
+            "adoption::numbers_with_another_use_are_not_adopted",
+            "adoption::a_list_must_rise_and_name_each_counter_once",
+        ],
+    );
+}
+
+#[test]
+fn an_adoption_that_is_lost_is_caught() {
+    caught_losing(
+        |act| matches!(act, Act::Adopt(_)),
+        "adoption::adopted_numbers_are_kept",
     );
 }
 

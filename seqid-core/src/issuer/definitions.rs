@@ -18,7 +18,7 @@ use crate::template::overlap;
 use crate::time::Timestamp;
 
 /// How many sequences of a page are read at a time.
-const PAGE: usize = 200;
+pub(super) const PAGE: usize = 200;
 
 /// Members that say what a counter's numbers mean: they hold for ever once a counter has opened.
 const FOR_EVER: [&str; 2] = ["reset", "fiscal_year_start"];
@@ -32,7 +32,10 @@ impl Issuer {
         let existing = self.store.sequence(&key).await?;
         let remarks = self.remarks(&key, &definition).await?;
         let objections = match &existing {
-            Some(record) => self.objections(record, &definition)?,
+            Some(record) => {
+                self.require_predecessors(&key, &definition).await?;
+                self.objections(record, &definition)?
+            }
             None => Vec::new(),
         };
         if request.dry_run {

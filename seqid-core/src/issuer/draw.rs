@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sequences::{Asked, Loaded, changed};
+use super::successor::Chain;
 use super::{Issuer, fingerprint, successor};
 use crate::command::{Act, Command, Draw, Granted, NewHold, Reply};
 use crate::counter::{Run, SequenceKey};
@@ -52,8 +53,8 @@ impl Issuer {
         };
         let mut date = self.document_date(&sequence, &request)?;
         let mut opened = None;
-        let (mut chain, mut at) = (Vec::new(), 0);
-        if sequence.head().definition.successor().is_some() {
+        let (mut chain, mut at) = (Chain::default(), 0);
+        if !sequence.successors.is_empty() {
             chain = Box::pin(self.chain(&sequence)).await?;
         }
         for _ in 0..ATTEMPTS {
@@ -82,7 +83,7 @@ impl Issuer {
             };
             let command = Command::new(Act::Draw(draw), Arc::clone(&origin))
                 .with_key(keyed.clone())
-                .with_kin(successor::kin(&chain, at, sent.as_ref()))
+                .with_kin(chain.kin(at, sent.as_ref()))
                 .with_deadline(request.deadline);
             match self.apply(command).await {
                 Ok(Reply::Granted(granted)) => {
@@ -104,9 +105,9 @@ impl Issuer {
                 Err(StoreError::Refused(Refusal::DateBeforeLast { last })) if request.date.is_none() => {
                     date = last;
                 }
-                Err(StoreError::Refused(Refusal::Exhausted { .. })) if at + 1 < chain.len() => {
+                Err(StoreError::Refused(Refusal::Exhausted { max })) => {
                     at += 1;
-                    sequence = Arc::clone(&chain[at]);
+                    sequence = Arc::clone(chain.get(at).ok_or(Refusal::Exhausted { max })?);
                     keyed = successor::keyed(&sequence.key, sent.as_ref());
                     date = self.document_date(&sequence, &request)?;
                 }
@@ -118,9 +119,15 @@ impl Issuer {
                 Err(error) => {
                     let (head, version) = changed(&error).ok_or(error)?;
                     sequence = Box::pin(self.catch_up(sequence, head)).await?;
-                    opened = Some(version);
-                    let first = chain.first().filter(|_| at > 0).unwrap_or(&sequence);
-                    chain = Box::pin(self.chain(first)).await?;
+                    let first = chain.get(0).filter(|_| at > 0).unwrap_or(&sequence);
+                    chain = Box::pin(self.chain(&Arc::clone(first))).await?;
+                    if at == 0 || chain.get(at).is_some_and(|same| same.key == sequence.key) {
+                        opened = Some(version);
+                    } else {
+                        at = 0;
+                        sequence = Box::pin(self.require(&key)).await?;
+                        keyed = successor::keyed(&key, sent.as_ref());
+                    }
                 }
             }
         }

@@ -65,7 +65,7 @@ impl Issuer {
         }
         let number = match request.number {
             Some(number) => Some(number),
-            None => match self.lowest_free(line.key(), state.as_ref()).await? {
+            None => match self.lowest_free(&line, state.as_ref()).await? {
                 Some(free) => Some(free),
                 None => {
                     let next = state.map_or(line.definition().start().get(), |state| state.next);

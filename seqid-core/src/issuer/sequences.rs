@@ -13,6 +13,7 @@ use crate::event::Origin;
 use crate::field::RawValues;
 use crate::ledger::Refusal;
 use crate::line::{Line, LineParts, Version};
+use crate::names::Prefix;
 use crate::refusal::{DefinitionRefused, Refusal as DefinitionRefusal, RefusalCode};
 use crate::store::{SequenceRecord, StoreError};
 use crate::time::Date;
@@ -33,6 +34,8 @@ pub(super) struct Sequences {
 pub(super) struct Loaded {
     pub(super) key: SequenceKey,
     pub(super) implicit: bool,
+    /// The sequences that any version lets go on after this one.
+    pub(super) successors: Vec<Prefix>,
     /// All versions, the newest last; never empty.
     versions: Vec<Version>,
     /// Lines without free fields, by the scope as it was asked for and the date.
@@ -53,6 +56,10 @@ impl Loaded {
         Ok(Self {
             key,
             implicit: record.implicit,
+            successors: versions
+                .iter()
+                .filter_map(|version| version.definition.successor().cloned())
+                .collect(),
             versions,
             lines: RwLock::default(),
         })

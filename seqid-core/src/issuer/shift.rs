@@ -6,7 +6,7 @@ use super::forecast::Standing;
 use super::sequences::{Loaded, changed};
 use super::{Issuer, fingerprint};
 use crate::command::{Act, Command, Reply, Shift, Target};
-use crate::counter::{CounterKey, CounterState, SequenceKey};
+use crate::counter::{CounterKey, CounterState, Run, SequenceKey};
 use crate::error::{Error, InvalidRequest};
 use crate::event::{Event, EventKind, Fingerprint, Keyed, Origin};
 use crate::ledger::{Refusal, range};
@@ -168,15 +168,12 @@ impl Issuer {
         line: &Line,
     ) -> Result<(Status, Number, u64, u64), Error> {
         let state = self.store.counter(line.key()).await?;
-        let free = self.lowest_free(line.key(), state.as_ref()).await?;
+        let free = self.lowest_free(line, state.as_ref()).await?;
         let standing = |sequence: &Loaded, line: &Line| {
             let start = line.definition().start();
             let next = state.as_ref().map_or(start.get(), |state| state.next);
-            let mut status = status(sequence, line, state.as_ref(), self.day(line));
-            if free.is_some() {
-                status.next_number = free;
-                status.next_id = free.and_then(|number| line.known_id(number));
-            }
+            let status = status(sequence, line, state.as_ref(), self.day(line));
+            let status = status.beginning_with(line, free);
             (status, start, line.definition().step(), next)
         };
         let opened = state.as_ref().map_or(line.opened(), |state| state.version);
@@ -195,10 +192,10 @@ impl Issuer {
         Ok(standing(&sequence, &line))
     }
 
-    /// The lowest number that was let go and is given out next.
+    /// The lowest number that was let go and is given out next to a document of the line's date.
     pub(super) async fn lowest_free(
         &self,
-        key: &CounterKey,
+        line: &Line,
         state: Option<&CounterState>,
     ) -> Result<Option<Number>, Error> {
         let Some(state) = state.filter(|state| state.free > 0) else {
@@ -206,10 +203,13 @@ impl Issuer {
         };
         let mut after = Some((state.generation.saturating_sub(1), Number::MAX));
         loop {
-            let page = self.store.marks(key, after, Page::LARGEST).await?;
-            let free = page.iter().find(|record| record.mark.state == NumberState::Free);
+            let page = self.store.marks(line.key(), after, Page::LARGEST).await?;
+            let free = page.iter().map(|record| &record.mark).find(|mark| {
+                let next = Run { count: 1, ..mark.run };
+                mark.state == NumberState::Free && range::may_have(line, next)
+            });
             if let Some(free) = free {
-                return Ok(Some(free.mark.run.first));
+                return Ok(Some(free.run.first));
             }
             // It may have been drawn meanwhile.
             let Some(last) = page.last() else { return Ok(None) };
@@ -337,12 +337,25 @@ impl Issuer {
             };
             let line = self.line_with(&sequence, record.key.clone(), date, record.state.version)?;
             let status = status(&sequence, &line, Some(&record.state), today);
-            items.push(Status { archived, ..status });
+            let free = self.lowest_free(&line, Some(&record.state)).await?;
+            items.push(Status { archived, ..status }.beginning_with(&line, free));
         }
         Ok(Listing {
             items,
             next: next.flatten(),
         })
+    }
+}
+
+impl Status {
+    /// The same, with a free number as the next if there is one.
+    fn beginning_with(self, line: &Line, free: Option<Number>) -> Self {
+        let Some(number) = free else { return self };
+        Self {
+            next_number: free,
+            next_id: line.known_id(number),
+            ..self
+        }
     }
 }
 

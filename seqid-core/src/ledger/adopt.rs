@@ -1,8 +1,8 @@
 //! Adopting the numbers of another system: over all counters everything is checked before anything is written.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::draw::event;
+use super::draw::{event, scope_name};
 use super::shift::{after, require_member};
 use super::{MarkNeed, Refusal, Snapshot};
 use crate::command::{Adopt, AdoptedNumbers, AdoptedRun, Command};
@@ -49,10 +49,18 @@ impl Snapshot {
         now: Timestamp,
     ) -> Result<Vec<AdoptedNumbers>, Refusal> {
         let mut met = HashSet::new();
+        let mut scopes = HashMap::new();
         let mut plans = Vec::new();
         for runs in adopt.counters() {
-            if !met.insert(runs[0].line.key()) {
+            let counter = runs[0].line.key();
+            if !met.insert(counter) {
                 return Err(taken(&runs[0].line, runs[0].run.first, "in the list before"));
+            }
+            let scope = *scopes.entry(scope_name(counter)).or_insert(counter.scope());
+            if scope != counter.scope() {
+                return Err(Refusal::CaseVariant {
+                    existing: scope.to_string(),
+                });
             }
             plans.push(self.plan(runs)?);
         }

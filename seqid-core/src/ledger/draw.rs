@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::hold::split;
-use super::range::range_of;
+use super::range::may_have;
 use super::{Found, Refusal, Snapshot, subject};
 use crate::chain::Link;
 use crate::command::{Act, Command, Draw, Granted};
@@ -151,12 +151,8 @@ impl Snapshot {
     }
 }
 
-/// Whether a document of the line's date may have these numbers.
-fn may_have(line: &Line, run: Run) -> bool {
-    line.ranges().is_empty() || range_of(line, run).is_some_and(|range| range.is_valid_on(line.date()))
-}
-
-fn scope_name(key: &CounterKey) -> (SequenceKey, String) {
+/// The name by which scopes that differ by letter case alone are one.
+pub(super) fn scope_name(key: &CounterKey) -> (SequenceKey, String) {
     (key.sequence().clone(), key.scope().to_string().to_lowercase())
 }
 

@@ -58,10 +58,11 @@ pub(crate) fn place(line: &Line, next: u64, today: Date) -> Option<Place> {
 
 /// What a counter gives out after `margin` numbers more than another history of it may have given out until today.
 pub(super) fn beyond(line: &Line, next: u64, today: Date, margin: u64) -> u64 {
-    let Some(place) = place(line, next, today) else {
-        return next;
-    };
-    let (mut left, mut behind) = (margin, place.next.get());
+    // Where all ranges have ended and a successor goes on, a clock that is set back leads back into them.
+    let (mut left, mut behind) = (
+        margin,
+        place(line, next, today).map_or(next, |place| place.next.get()),
+    );
     let mut ahead = ahead(line, behind).peekable();
     while let Some((range, run)) = ahead.next()
         && left > 0
@@ -101,6 +102,11 @@ fn between(line: &Line, first: u64, next: u64) -> Option<Run> {
 pub(crate) fn range_of(line: &Line, run: Run) -> Option<&NumberRange> {
     let mut ranges = line.ranges().iter();
     ranges.find(|range| range.contains(run.first, run.last()))
+}
+
+/// Whether a document of the line's date may have these numbers.
+pub(crate) fn may_have(line: &Line, run: Run) -> bool {
+    line.ranges().is_empty() || range_of(line, run).is_some_and(|range| range.is_valid_on(line.date()))
 }
 
 /// Refuses a number that is in no range.

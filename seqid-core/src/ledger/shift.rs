@@ -165,7 +165,8 @@ fn new_epoch(state: &mut CounterState, line: &Line, margin: u64, now: Timestamp)
     let count = if line.ranges().is_empty() {
         margin.min(state.remaining(step, line.max()))
     } else {
-        (beyond_ranges(line, state.next, line.day_of(now), margin) - state.next) / step
+        // Behind the largest number of all, less than a step may be left.
+        (beyond_ranges(line, state.next, line.day_of(now), margin) - state.next).div_ceil(step)
     };
     let run = Run {
         first: Number::new(state.next).ok()?,

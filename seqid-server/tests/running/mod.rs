@@ -202,12 +202,20 @@ impl Client {
         self.answer()
     }
 
+    pub fn put(&mut self, path: &str, body: &str) -> io::Result<Answer> {
+        self.call("PUT", path, None, body)
+    }
+
     pub fn post(&mut self, path: &str, key: Option<&str>, body: &str) -> io::Result<Answer> {
+        self.call("POST", path, key, body)
+    }
+
+    fn call(&mut self, method: &str, path: &str, key: Option<&str>, body: &str) -> io::Result<Answer> {
         let key = key
             .map(|key| format!("Idempotency-Key: {key}\r\n"))
             .unwrap_or_default();
         self.send(&format!(
-            "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{key}\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{key}\r\n{body}",
             body.len()
         ))?;
         self.answer()

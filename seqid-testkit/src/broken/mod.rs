@@ -3,10 +3,13 @@
 //! A [`Lie`] stands between the suite and an honest [`MemoryStore`], and changes what it does not leave as it is.
 
 mod acknowledges_everything;
+mod adopts_counter_by_counter;
+mod adopts_the_first_counter;
 mod answers_strangers;
 mod breaks_the_chain;
 mod confirms_after_expiry;
 mod draws_one_more;
+mod forgets_closings;
 mod forgets_confirmations;
 mod forgets_events;
 mod forgets_keys_after_the_period;
@@ -49,10 +52,13 @@ use seqid_core::{MemoryStore, Number, Tenant};
 use crate::suite::Backend;
 
 pub use acknowledges_everything::AcknowledgesEverything;
+pub use adopts_counter_by_counter::AdoptsCounterByCounter;
+pub use adopts_the_first_counter::AdoptsTheFirstCounter;
 pub use answers_strangers::AnswersStrangers;
 pub use breaks_the_chain::BreaksTheChain;
 pub use confirms_after_expiry::ConfirmsAfterExpiry;
 pub use draws_one_more::DrawsOneMore;
+pub use forgets_closings::ForgetsClosings;
 pub use forgets_confirmations::ForgetsConfirmations;
 pub use forgets_events::ForgetsEvents;
 pub use forgets_keys_after_the_period::ForgetsKeysAfterThePeriod;

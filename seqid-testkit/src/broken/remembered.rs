@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use seqid_core::checkpoint::Heads;
 use seqid_core::clock::{Clock, ManualClock, Seed};
-use seqid_core::command::{Command, Reply};
+use seqid_core::command::{Act, Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
 use seqid_core::query::{EventPage, EventQuery};
@@ -18,7 +18,7 @@ use seqid_core::{MemoryStore, Number, Tenant};
 use crate::suite::{Backend, End};
 
 /// How well a [`Remembered`] store remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Memory {
     /// Everything: this one tells no lie.
     Perfect,
@@ -26,6 +26,8 @@ pub enum Memory {
     LosesTheLastWrite,
     /// All but which events were delivered.
     LosesAcknowledgements,
+    /// All but what was done by such an act.
+    Loses(fn(&Act) -> bool),
 }
 
 /// A store in memory that can be opened again, as a durable one can: it does all over what it did before.
@@ -97,6 +99,9 @@ impl Journal {
         match memory {
             Memory::LosesTheLastWrite if end == End::Crashed => drop(locked(&self.batches).pop()),
             Memory::LosesAcknowledgements => *locked(&self.acknowledged) = 0,
+            Memory::Loses(lost) => locked(&self.batches)
+                .iter_mut()
+                .for_each(|(_, batch)| batch.retain(|command| !lost(&command.act))),
             Memory::Perfect | Memory::LosesTheLastWrite => {}
         }
     }

@@ -283,6 +283,8 @@ suite! { $
         free_numbers_can_be_adopted_and_the_others_stay_free
         an_adoption_under_a_key_is_done_once
         numbers_of_a_new_generation_can_be_adopted_again
+        adopting_opens_a_sequence
+        scopes_that_differ_by_case_are_not_adopted_together
     }
     shifts {
         a_forward_reset_skips_numbers
@@ -407,6 +409,8 @@ suite! { $
         a_repeated_key_finds_the_draw_and_not_what_it_skipped
         free_numbers_are_given_out_on_dates_of_their_range
         a_new_epoch_is_counted_in_numbers_of_the_ranges
+        a_new_epoch_passes_ranges_that_ended_before_a_successor
+        a_new_epoch_may_pass_the_largest_number
     }
     kin {
         a_key_is_found_in_another_sequence_of_the_chain
@@ -666,6 +670,7 @@ suite! { $
     }
     granted {
         a_status_tells_what_is_left_of_all_ranges
+        a_free_number_of_a_range_that_ended_is_not_the_next
         the_end_of_the_last_range_is_announced
         a_date_that_the_range_does_not_have_is_refused
         ranges_that_cannot_hold_are_refused_with_their_places
@@ -678,6 +683,7 @@ suite! { $
         a_batch_that_does_not_fit_stays_where_it_is
         a_range_that_ended_is_followed_by_the_successor
         a_retry_finds_the_number_of_the_successor
+        a_retry_finds_the_number_of_a_successor_that_was_replaced
         a_retry_finds_the_number_of_the_first_although_it_has_ended
         a_key_of_the_successor_is_not_used_twice
         a_new_period_begins_with_the_first_sequence_again
@@ -685,6 +691,8 @@ suite! { $
         concurrent_retries_have_one_number
         a_successor_that_does_not_fit_is_refused
         the_end_stays_where_a_successor_goes_on
+        a_successor_of_a_successor_fits_the_first_too
+        a_successor_does_not_change_into_one_that_does_not_fit
     }
     audits {
         the_newest_events_come_first

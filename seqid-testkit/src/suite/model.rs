@@ -12,7 +12,7 @@ use seqid_core::definition::OnExpiry;
 use seqid_core::line::Line;
 
 use super::backend::{Backend, End};
-use super::commands::{confirm, draw, give_up, reserve, reset, sync, void};
+use super::commands::{adopt, confirm, draw, expire, give_up, reserve, reset, sync, void};
 use super::sequence::{Sequence, format};
 use crate::evidence::Evidence;
 use crate::history::Order;
@@ -20,13 +20,35 @@ use crate::history::Order;
 /// What is done to the counter. Numbers and reservations are chosen among those that there are.
 #[derive(Debug, Clone)]
 enum Act {
-    Draw { count: u32 },
-    Reserve { count: u32, seconds: u64 },
-    Confirm { which: usize },
-    GiveUp { which: usize },
-    Void { at: u64, count: u64 },
-    Skip { by: u64 },
-    Sync { by: u64 },
+    Draw {
+        count: u32,
+    },
+    Reserve {
+        count: u32,
+        seconds: u64,
+    },
+    Confirm {
+        which: usize,
+    },
+    GiveUp {
+        which: usize,
+    },
+    Void {
+        at: u64,
+        count: u64,
+    },
+    Skip {
+        by: u64,
+    },
+    Sync {
+        by: u64,
+    },
+    /// Runs of adjacent numbers, each so far behind the one before it and so long.
+    Adopt {
+        at: u64,
+        runs: Vec<(u64, u64)>,
+    },
+    Expire,
 }
 
 /// One moment in the counter's life.
@@ -49,6 +71,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..40_u64, 1..4_u64).prop_map(|(at, count)| Act::Void { at, count }),
         1 => (0..4_u64).prop_map(|by| Act::Skip { by }),
         1 => (0..4_u64).prop_map(|by| Act::Sync { by }),
+        3 => (0..40_u64, prop::collection::vec((0..3_u64, 1..4_u64), 1..4))
+            .prop_map(|(at, runs)| Act::Adopt { at, runs }),
+        1 => Just(Act::Expire),
     ];
     prop_oneof![
         6 => prop::collection::vec(act, 1..4).prop_map(Step::Batch),
@@ -101,6 +126,8 @@ async fn live(mut backend: Backend, policy: OnExpiry, life: Vec<Step>) {
                 model.expire();
                 for (asked, told) in acts.iter().zip(&told) {
                     model.take(asked, told);
+                    // Whatever is done first lets go of them.
+                    model.let_go = 0;
                 }
             }
             Step::Clock(seconds) => {
@@ -138,6 +165,8 @@ enum Asked {
     Void { first: u64, count: u64 },
     Skip { to: u64 },
     Sync { to: u64 },
+    Adopt { runs: Vec<(u64, u64)> },
+    Expire,
 }
 
 impl Asked {
@@ -154,6 +183,11 @@ impl Asked {
             Self::Void { first, count } => void(line, first, count),
             Self::Skip { to } => reset(line, to),
             Self::Sync { to } => sync(line, to),
+            Self::Adopt { ref runs } => {
+                let runs: Vec<_> = runs.iter().map(|(first, count)| (line, *first, *count)).collect();
+                adopt(&runs)
+            }
+            Self::Expire => expire(line),
         }
     }
 }
@@ -211,6 +245,8 @@ struct Model {
     /// The runs that were declared void, each as a whole.
     voids: Vec<(u64, u64)>,
     named: u64,
+    /// How many holds the batch lets go of, until its first act is done.
+    let_go: u64,
 }
 
 impl Model {
@@ -222,6 +258,7 @@ impl Model {
             holds: Vec::new(),
             voids: Vec::new(),
             named: 0,
+            let_go: 0,
         }
     }
 
@@ -266,6 +303,16 @@ impl Model {
             Act::Sync { by } => Asked::Sync {
                 to: (self.next() + by).saturating_sub(2),
             },
+            Act::Adopt { at, ref runs } => {
+                let mut behind = 1 + at % (self.next() + 3);
+                let runs = runs.iter().map(|(gap, count)| {
+                    let first = behind + gap;
+                    behind = first + count;
+                    (first, *count)
+                });
+                Asked::Adopt { runs: runs.collect() }
+            }
+            Act::Expire => Asked::Expire,
         }
     }
 
@@ -286,6 +333,7 @@ impl Model {
                 ended.push((hold.first, hold.count));
             }
         }
+        self.let_go = ended.len() as u64;
         let state = match policy {
             OnExpiry::Void => State::Expired,
             OnExpiry::Reuse => State::Free,
@@ -318,6 +366,8 @@ impl Model {
             Asked::Void { first, count } => assert_eq!(told, self.void(first, count), "{asked:?}"),
             Asked::Skip { to } => self.shift(to, State::Skipped, told),
             Asked::Sync { to } => self.shift(to + 1, State::External, told),
+            Asked::Adopt { ref runs } => assert_eq!(told, self.adopt(runs), "{asked:?}"),
+            Asked::Expire => assert_eq!(told, format!("{} let go", self.let_go)),
         }
     }
 
@@ -430,6 +480,33 @@ impl Model {
         let (next, to) = (self.next(), to.max(self.next()));
         assert_eq!(told, format!("{next} -> {to}"));
         self.set(next, to - next, state);
+    }
+
+    /// All of the numbers are taken as external, or none: those that are behind must be free or external.
+    fn adopt(&mut self, runs: &[(u64, u64)]) -> String {
+        let numbers = || runs.iter().flat_map(|(first, count)| *first..first + count);
+        let mut again = 0;
+        for number in numbers().take_while(|number| *number < self.next()) {
+            match self.state(number) {
+                State::External => again += 1,
+                State::Free => {}
+                other => return format!("{number} is {}", other.mark().unwrap_or("issued")),
+            }
+        }
+        let adopted = numbers().count() - again;
+        let mut skipped = 0;
+        for number in numbers() {
+            let gap = number.saturating_sub(self.next());
+            self.set(self.next(), gap, State::Skipped);
+            self.set(number, 1, State::External);
+            skipped += gap;
+        }
+        let next = self.next();
+        match (adopted, again) {
+            (0, _) => format!("again {again}, next {next}"),
+            (_, 0) => format!("adopted {adopted}, skipped {skipped}, next {next}"),
+            _ => format!("adopted {adopted}, again {again}, skipped {skipped}, next {next}"),
+        }
     }
 
     /// The store shows of each number what became of it here.

@@ -8,6 +8,7 @@ use super::super::desk::{Desk, key, next};
 use super::super::sequence::{Sequence, by_branch, by_year, format, prefix};
 use super::chain::verify;
 
+use seqid_core::command::Expected;
 use seqid_core::definition::OnExpiry;
 use seqid_core::error::WrongId;
 use seqid_core::event::EventKind;
@@ -16,6 +17,7 @@ use seqid_core::line::Line;
 use seqid_core::names::Reason;
 use seqid_core::numbering::{AdoptRequest, Adoption};
 use seqid_core::period::Reset;
+use seqid_core::refusal::{Refusal, RefusalCode};
 use seqid_core::{DefinitionSpec, Error};
 
 /// The events of a counter as kinds with their numbers and dates.
@@ -240,6 +242,31 @@ pub async fn numbers_of_a_new_generation_can_be_adopted_again(backend: Backend) 
     ];
     assert_eq!(backend.tell(batch).await, expected);
     verify(&backend.events().await);
+}
+
+pub async fn adopting_opens_a_sequence(backend: Backend) {
+    let first = backend.sequence("INV").await;
+    let told = backend.tell_one(adopt(&[(&first.line(), 4, 1)])).await;
+    assert_eq!(told, "adopted 1, skipped 3, next 5");
+    let second = first.changed(format("INV.{seq}"));
+    let objections = vec![Refusal::new(RefusalCode::Overlaps, "/format", "it overlaps")];
+    let command = second.define_as(Expected::Version(1), None, objections);
+    assert_eq!(backend.tell_one(command).await, "definition refused");
+}
+
+pub async fn scopes_that_differ_by_case_are_not_adopted_together(backend: Backend) {
+    let sequence = Sequence::new("INV", by_branch());
+    backend.define(&sequence).await;
+    let [upper, lower] = [sequence.of_branch("JKT"), sequence.of_branch("jkt")];
+    let list = adopt(&[(&upper, 1, 1), (&lower, 1, 1)]);
+    let told = backend.tell_one(list).await;
+    assert!(told.contains("JKT"), "{told}");
+    assert!(backend.events_of(&upper).await.is_empty());
+    // A counter that opened by being adopted is seen by the rest of its batch.
+    let batch = [adopt(&[(&upper, 3, 1)]), draw(&lower, 1)];
+    let told = backend.tell(batch).await;
+    assert_eq!(told[0], "adopted 1, skipped 2, next 4");
+    assert!(told[1].contains("JKT"), "{told:?}");
 }
 
 pub async fn adopted_numbers_are_kept(mut backend: Backend) {

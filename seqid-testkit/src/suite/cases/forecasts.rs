@@ -6,8 +6,8 @@ use super::super::desk::{Desk, counter, next};
 use super::super::sequence::{by_year, format, prefix};
 
 use seqid_core::definition::OnExpiry;
-use seqid_core::numbering::{DrawRequest, Forecast, PreviewRequest, ReserveRequest, SyncRequest};
-use seqid_core::{DefinitionSpec, Number};
+use seqid_core::numbering::{DrawRequest, Forecast, Page, PreviewRequest, ReserveRequest, SyncRequest};
+use seqid_core::{DefinitionSpec, Number, Tenant};
 
 async fn forecast(desk: &Desk) -> Forecast {
     let status = desk.status(counter("INV")).await;
@@ -116,6 +116,15 @@ pub async fn numbers_that_were_let_go_are_left_and_come_next(desk: Desk) {
     let status = desk.status(counter("INV")).await;
     assert_eq!(status.remaining, 1);
     assert_eq!(status.next_id.as_deref(), Some("INV-2"));
+    let page = Page {
+        after: None,
+        limit: 10,
+    };
+    let listed = desk
+        .numbering
+        .counters(Tenant::default(), prefix("INV"), page)
+        .await;
+    assert_eq!(listed.expect("a page").items[0].next_id.as_deref(), Some("INV-2"));
     let preview = desk.numbering.preview(PreviewRequest::new(prefix("INV"))).await;
     assert_eq!(preview.expect("a preview").id.as_deref(), Some("INV-2"));
     let last_day = status.forecast.expect("a forecast").last_day;

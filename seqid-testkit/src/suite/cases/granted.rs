@@ -1,11 +1,13 @@
 //! Ranges as callers see them: what is left of them, when they end, and how they change.
 
+use std::time::Duration;
+
 use super::super::desk::{Desk, counter, next};
 use super::super::sequence::{day, format};
 
 use seqid_core::DefinitionSpec;
-use seqid_core::definition::RangeSpec;
-use seqid_core::numbering::{PreviewRequest, Warning};
+use seqid_core::definition::{OnExpiry, RangeSpec};
+use seqid_core::numbering::{PreviewRequest, ReserveRequest, Warning};
 
 fn ranges(ranges: impl Into<Vec<RangeSpec>>) -> DefinitionSpec {
     DefinitionSpec {
@@ -62,6 +64,27 @@ pub async fn a_status_tells_what_is_left_of_all_ranges(desk: Desk) {
     let status = desk.status(counter("ORD")).await;
     assert_eq!(status.next_id.as_deref(), Some("ORD-11"));
     assert_eq!(status.remaining, 3);
+}
+
+pub async fn a_free_number_of_a_range_that_ended_is_not_the_next(desk: Desk) {
+    let spec = DefinitionSpec {
+        on_expiry: Some(OnExpiry::Reuse),
+        ..ranges([until(1, 3, "2026-03-31"), RangeSpec::new(11, 13)])
+    };
+    desk.define("INV", spec).await;
+    desk.set_clock("2026-03-31T23:59:58Z");
+    let reserved = desk
+        .numbering
+        .reserve(ReserveRequest::new(next("INV"), Duration::from_secs(5)));
+    reserved.await.expect("a reservation");
+    desk.set_clock("2026-04-01T12:00:00Z");
+    assert_eq!(desk.next("INV").await, "INV-11");
+    let status = desk.status(counter("INV")).await;
+    let preview = PreviewRequest::new(super::super::sequence::prefix("INV"));
+    let preview = desk.numbering.preview(preview).await.expect("a preview");
+    assert_eq!(status.next_id.as_deref(), Some("INV-12"));
+    assert_eq!(preview.id.as_deref(), Some("INV-12"));
+    assert_eq!(desk.next("INV").await, "INV-12");
 }
 
 pub async fn the_end_of_the_last_range_is_announced(desk: Desk) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::backend::Backend;
 use super::super::commands::{CommandExt, draw, recover, reserve, reset, restart, sync, void};
-use super::super::sequence::{Sequence, day, format};
+use super::super::sequence::{Sequence, day, format, prefix};
 use super::chain::verify;
 use crate::evidence::Evidence;
 use crate::history::Order;
@@ -423,6 +423,37 @@ pub async fn free_numbers_are_given_out_on_dates_of_their_range(backend: Backend
     verify(&backend.events().await);
     let line: Arc<Line> = sequence.line();
     assert_eq!(backend.figures(&line).await, [1, 0, 0]);
+}
+
+pub async fn a_new_epoch_passes_ranges_that_ended_before_a_successor(backend: Backend) {
+    let spec = DefinitionSpec {
+        successor: Some(prefix("ORD")),
+        ..ranges([until(1, 9, "2026-03-31")])
+    };
+    let sequence = defined(&backend, spec).await;
+    let march = sequence.on("2026-03-31");
+    assert_eq!(backend.tell_one(draw(&march, 1)).await, "1");
+    backend.set_clock("2026-04-01T00:00:00Z");
+    let batch = [draw(&march, 1), recover(&march, 5)];
+    assert_eq!(backend.tell(batch).await, ["exhausted at 9", "2 -> 7"]);
+    // A clock that is set back leads back into the range, and not to what the lost history gave out.
+    backend.set_clock("2026-03-31T23:59:59Z");
+    assert_eq!(backend.tell_one(draw(&march, 1)).await, "7");
+    verify(&backend.events().await);
+}
+
+pub async fn a_new_epoch_may_pass_the_largest_number(backend: Backend) {
+    let max = seqid_core::Number::MAX.get();
+    let spec = DefinitionSpec {
+        start: Some(max - 7),
+        step: Some(3),
+        ..ranges([RangeSpec::new(max - 7, max - 1)])
+    };
+    let line = defined(&backend, spec).await.line();
+    backend.tell_one(draw(&line, 1)).await;
+    backend.tell_one(recover(&line, 9)).await;
+    let told = backend.tell_one(draw(&line, 1)).await;
+    assert!(told.starts_with("exhausted"), "{told}");
 }
 
 pub async fn a_new_epoch_is_counted_in_numbers_of_the_ranges(backend: Backend) {

@@ -103,6 +103,30 @@ pub async fn a_retry_finds_the_number_of_the_successor(desk: Desk) {
     assert_eq!(desk.next("A").await, "A1");
 }
 
+pub async fn a_retry_finds_the_number_of_a_successor_that_was_replaced(desk: Desk) {
+    let ended = |successor| DefinitionSpec {
+        max: None,
+        ranges: Some(vec![RangeSpec {
+            valid_until: Some(day("2026-02-28")),
+            ..RangeSpec::new(1, 9)
+        }]),
+        ..up_to(9, successor)
+    };
+    desk.define("B", up_to(2, None)).await;
+    desk.define("C", up_to(2, None)).await;
+    desk.define("A", ended(Some("B"))).await;
+    let keyed = || next("A").key(key("one"));
+    assert_eq!(desk.draw(keyed()).await, "B1");
+    // A itself gave no number yet, so that it may change.
+    for (version, successor) in [(1, Some("C")), (2, None)] {
+        desk.redefine("A", ended(successor), version).await;
+        assert_eq!(desk.draw(keyed()).await, "B1");
+    }
+    desk.redefine("A", ended(Some("C")), 3).await;
+    assert_eq!(desk.next("A").await, "C1");
+    assert_eq!(desk.draw(keyed()).await, "B1");
+}
+
 pub async fn a_retry_finds_the_number_of_the_first_although_it_has_ended(desk: Desk) {
     chain(&desk).await;
     let keyed = || next("A").key(key("one"));
@@ -253,4 +277,52 @@ pub async fn the_end_stays_where_a_successor_goes_on(desk: Desk) {
     for id in ["A2", "B1", "B2", "D2"] {
         assert_eq!(desk.next("A").await, id);
     }
+}
+
+pub async fn a_successor_does_not_change_into_one_that_does_not_fit(desk: Desk) {
+    chain(&desk).await;
+    assert_eq!(desk.draw(next("A").count(2)).await, "A1..A2");
+    for (name, successor) in [("B", Some("C")), ("C", None)] {
+        let same = DefinitionSpec {
+            format: "A{seq}".into(),
+            ..up_to(2, successor)
+        };
+        for (spec, code, pointer) in [
+            (same, RefusalCode::Overlaps, "/format"),
+            (by_branch(), RefusalCode::InvalidValue, "/scope"),
+        ] {
+            let refused = desk.try_define(name, spec, Some(1)).await.expect_err("refused");
+            let refusal = &refused.refusals()[0];
+            assert_eq!(
+                (refusal.code, refusal.pointer.as_str()),
+                (code, pointer),
+                "{name}"
+            );
+        }
+    }
+    desk.redefine("B", up_to(3, Some("C")), 1).await;
+    assert_eq!(desk.next("A").await, "B1");
+}
+
+pub async fn a_successor_of_a_successor_fits_the_first_too(desk: Desk) {
+    let spec = |format: &str, successor| DefinitionSpec {
+        format: format.into(),
+        ..up_to(2, successor)
+    };
+    desk.define("B", up_to(2, None)).await;
+    desk.define("A", spec("X{seq}", Some("B"))).await;
+    // Its ids are none of B's, but those of A.
+    desk.define("C", spec("X{seq}", None)).await;
+    let refused = desk.try_define("B", up_to(2, Some("C")), Some(1)).await;
+    let refused = refused.expect_err("A would give X1 twice");
+    let refusal = &refused.refusals()[0];
+    assert_eq!(
+        (refusal.code, refusal.pointer.as_str()),
+        (RefusalCode::Overlaps, "/successor")
+    );
+    desk.redefine("C", spec("Y{seq}", None), 1).await;
+    let refused = desk.try_define("B", up_to(2, Some("C")), Some(1)).await;
+    assert!(refused.is_err(), "an older version of C could have given X1");
+    desk.define("D", spec("Y{seq}-", None)).await;
+    desk.redefine("B", up_to(2, Some("D")), 1).await;
 }
