@@ -8,7 +8,7 @@ use seqid_core::names::Number;
 use seqid_core::query::{EventQuery, Order};
 
 use crate::error::Fault;
-use crate::index::{self, BLOCK, IndexReader};
+use crate::index::{self, BLOCK, IndexReader, MOST_TURNS};
 use crate::read;
 use crate::rows::{self, signed};
 use crate::runs::{Run, Runs};
@@ -19,8 +19,6 @@ const CHUNK: u64 = 1_000;
 const NEAR: u64 = 32;
 /// What a statement counts for besides, in events looked at.
 const STATEMENT: u64 = 8;
-/// With more turns than this a counter's numbers are looked for in all of its events.
-const MOST_TURNS: usize = 100;
 
 /// The rows of a page.
 #[derive(Debug, Default)]

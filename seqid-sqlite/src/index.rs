@@ -1,6 +1,9 @@
 //! What finds events without reading all of them: by counter, by sequence and by time. The writer adds to it with each
 //! commit; nothing in it is written at random.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use seqid_core::event::{Event, EventKind};
 
@@ -13,6 +16,9 @@ const SEQUENCES: Names = segments::names!("sequence_segment", "sequence_segment_
 
 /// How many events a block has whose earliest and latest instant are kept.
 pub(crate) const BLOCK: u64 = 4_096;
+
+/// With more turns than this a counter's numbers are looked for in all of its events, so that no more are kept.
+pub(crate) const MOST_TURNS: usize = 100;
 
 /// The block that a position lies in.
 pub(crate) const fn block(position: u64) -> u64 {
@@ -27,7 +33,46 @@ pub(crate) struct EventIndex {
     /// The instants of the block that is not full.
     begun: Option<Instants>,
     full: Vec<(u64, Instants)>,
-    turns: Vec<(i64, u64)>,
+    turns: Turns,
+}
+
+/// Events of the transaction behind which a counter's numbers may not rise.
+#[derive(Debug, Default)]
+struct Turns {
+    begun: Vec<(i64, u64)>,
+    /// How many counters have, of those that had one lately.
+    kept: HashMap<i64, usize>,
+}
+
+impl Turns {
+    /// The most counters that are remembered.
+    const MOST: usize = 10_000;
+
+    fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        for (counter, position) in self.begun.drain(..) {
+            if self.kept.len() >= Self::MOST {
+                self.kept.clear();
+            }
+            let kept = match self.kept.entry(counter) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(count(connection, counter)?),
+            };
+            if *kept <= MOST_TURNS {
+                connection
+                    .prepare_cached("INSERT INTO turn (counter, position) VALUES (?1, ?2)")?
+                    .execute(params![counter, signed(position)])?;
+                *kept += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count(connection: &Connection, counter: i64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("SELECT count(*) FROM turn WHERE counter = ?1")?
+        .query_row([counter], |row| row.get::<_, i64>(0))
+        .map(|count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +118,7 @@ impl EventIndex {
             sequences: RunIndex::open(connection, &SEQUENCES)?,
             begun: None,
             full: Vec::new(),
-            turns: Vec::new(),
+            turns: Turns::default(),
         };
         let (counters, sequences) = (index.counters.covered(), index.sequences.covered());
         let mut last = counters.max(sequences);
@@ -103,7 +148,7 @@ impl EventIndex {
         if let Some(counter) = counter {
             self.counters.insert(counter, position);
             if is_turn(event.kind) {
-                self.turns.push((counter, position));
+                self.turns.begun.push((counter, position));
             }
         }
         let at = event.at.as_micros();
@@ -126,11 +171,7 @@ impl EventIndex {
                 .prepare_cached("INSERT INTO event_block (id, earliest, latest) VALUES (?1, ?2, ?3)")?
                 .execute(params![signed(id), earliest, latest])?;
         }
-        for (counter, position) in self.turns.drain(..) {
-            connection
-                .prepare_cached("INSERT INTO turn (counter, position) VALUES (?1, ?2)")?
-                .execute(params![counter, signed(position)])?;
-        }
+        self.turns.write(connection)?;
         self.counters.write_slice(connection)?;
         self.sequences.write_slice(connection)
     }

@@ -199,7 +199,7 @@ CREATE TABLE event_block (
 ) STRICT;
 
 -- Events with lower numbers than those before them: backward resets, and ends of reservations and voids. Between them a
--- number is found by halving.
+-- number is found by halving. Of a counter that has more than 100 only the first 101 are here.
 CREATE TABLE turn (
     counter  INTEGER NOT NULL,
     position INTEGER NOT NULL,
