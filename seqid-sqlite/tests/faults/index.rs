@@ -1,12 +1,14 @@
 //! The index of events over crashes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use seqid_core::Tenant;
 use seqid_core::field::FieldValues;
+use seqid_core::numbering::{DrawRequest, ReserveRequest, SettleRequest};
 use seqid_core::query::{EventQuery, Order};
 use seqid_core::store::{AuditLog, CounterStore};
+use seqid_core::{Number, Numbering, Tenant};
 
 use crate::child::killed_after;
 use crate::keys::Keys;
@@ -92,4 +94,57 @@ fn events_are_found_whether_they_are_in_memory_half_sealed_or_sealed() {
     let office = Office::open(&file);
     all_are_found(&office, "INV", drawn);
     all_are_found(&office, "ORD", drawn);
+}
+
+/// The kinds of the events of a number.
+fn kinds_of(office: &Office, number: u64) -> Vec<&'static str> {
+    let number = Number::new(number).unwrap();
+    let mut query = EventQuery::new(Tenant::default());
+    query.prefix = Some(name("INV"));
+    query.period = Some("all".into());
+    query.scope = Some(FieldValues::default());
+    query.numbers = Some((number, number));
+    query.order = Order::OldestFirst;
+    let page = block_on(office.store.query(&query)).unwrap();
+    assert_eq!(page.next, None, "so few events are one page");
+    let kinds = page.events.iter().map(|recorded| recorded.event.kind.as_str());
+    kinds.collect()
+}
+
+/// Ends of reservations stand behind larger numbers: few of them are kept in mind, and with more all events are read.
+#[test]
+fn a_number_has_all_of_its_events_however_many_reservations_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("seqid.db");
+    let mut office = Office::open(&file);
+    let reserve = || ReserveRequest::new(DrawRequest::new(name("INV")), Duration::from_secs(600));
+    let held: Vec<_> = (0..160)
+        .map(|_| block_on(office.issuer.reserve(reserve())).unwrap().reservation)
+        .collect();
+    for (ended, reservation) in (1..).zip(&held) {
+        block_on(office.issuer.settle(SettleRequest::confirm(*reservation))).unwrap();
+        if [1, 99, 100, 101, 102, 159].contains(&ended) {
+            for number in 1..=160 {
+                let expected: &[_] = if number <= ended {
+                    &["reserved", "confirmed"]
+                } else {
+                    &["reserved"]
+                };
+                assert_eq!(
+                    kinds_of(&office, number),
+                    expected,
+                    "{number} when {ended} had ended"
+                );
+            }
+            office.close();
+            office = Office::open(&file);
+        }
+    }
+    office.close();
+    let kept = "SELECT count(*) FROM turn";
+    let kept: i64 = Connection::open(&file)
+        .unwrap()
+        .query_row(kept, [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, 101);
 }
