@@ -18,6 +18,7 @@ mod hex;
 pub mod intake;
 mod issuer;
 pub mod json_lines;
+pub mod lanes;
 pub mod ledger;
 pub mod line;
 pub mod mark;
