@@ -31,6 +31,8 @@ rules() {
     echo "seqid-http $backends seqid-grpc $drivers tonic $composition seqid-server"
     echo "seqid-sqlite $(without "$backends" seqid-sqlite) $transports $(without "$drivers" rusqlite libsqlite3-sys)" \
         "$servers $composition seqid-server"
+    echo "seqid-postgres $(without "$backends" seqid-postgres) $transports" \
+        "$(without "$drivers" sqlx sqlx-core) $servers $composition seqid-server"
 }
 
 # The crates below a crate, itself left out, with all features on.

@@ -1,0 +1,463 @@
+//! What serves the lanes: one transaction for what is sealed, from its first lock to its answers.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use seqid_core::clock::{Clock, SystemClock};
+use seqid_core::command::{Act, Command};
+use seqid_core::counter::CounterKey;
+use seqid_core::intake::Sealed;
+use seqid_core::lanes::Serve;
+use seqid_core::observer::Observer;
+use seqid_core::store::StoreError;
+use seqid_core::time::{Date, Timestamp, Zone};
+use sqlx::AssertSqlSafe;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::batch::{Batch, Decided, GROUPS, Locked, groups};
+use crate::config::PostgresConfig;
+use crate::connections::{Connections, Lease, within};
+use crate::error::Fault;
+use crate::identity::{Anchor, Identity};
+use crate::waiting::Waiting;
+
+/// How many connections wait for locks that others hold.
+pub(crate) const WAITING: usize = 4;
+
+/// How often a batch is decided anew because another session used one of its keys at the same time. Each time, that
+/// session has committed.
+const TRIES: usize = 20;
+
+/// How long a change of a definition waits for the draws of its group before it lets others go first.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What all parts of a store share.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) config: PostgresConfig,
+    pub(crate) identity: Identity,
+    pub(crate) clock: DatabaseClock,
+    pub(crate) readers: Arc<Connections>,
+    pub(crate) waiting: Waiting,
+    /// Told after each commit.
+    pub(crate) committed: Notify,
+    lanes: Arc<Connections>,
+    waiters: Arc<Connections>,
+    anchor: Arc<Anchor>,
+    observer: Arc<dyn Observer>,
+    rows: Mutex<HashMap<CounterKey, i64>>,
+    months: Mutex<HashSet<Month>>,
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+impl Engine {
+    /// The most rows of counters that are remembered.
+    const MOST_ROWS: usize = 100_000;
+
+    pub(crate) fn new(config: PostgresConfig, identity: Identity, observer: Arc<dyn Observer>) -> Self {
+        let anchor = Arc::new(Anchor::default());
+        let connections =
+            |most| Connections::new(config.clone(), identity.clone(), Arc::clone(&anchor), most);
+        Self {
+            lanes: connections(config.lanes),
+            waiters: connections(WAITING),
+            readers: connections(config.readers),
+            clock: DatabaseClock {
+                in_place: config.clock.clone(),
+                ahead: AtomicI64::new(0),
+            },
+            waiting: Waiting::default(),
+            committed: Notify::new(),
+            rows: Mutex::default(),
+            months: Mutex::default(),
+            tasks: tokio::sync::Mutex::default(),
+            observer,
+            anchor,
+            identity,
+            config,
+        }
+    }
+
+    /// The rows of counters, as far as they are remembered.
+    pub(crate) fn rows_of(&self, keys: &[CounterKey]) -> Vec<Option<i64>> {
+        let rows = lock(&self.rows);
+        keys.iter().map(|key| rows.get(key).copied()).collect()
+    }
+
+    pub(crate) fn remember_row(&self, key: &CounterKey, id: i64) {
+        let mut rows = lock(&self.rows);
+        if rows.len() >= Self::MOST_ROWS {
+            rows.clear();
+        }
+        rows.insert(key.clone(), id);
+    }
+
+    /// Whether the partition of a month is known to be there.
+    pub(crate) fn has_month(&self, month: Month) -> bool {
+        lock(&self.months).contains(&month)
+    }
+
+    /// Starts a task that [`close`](Self::close) waits for.
+    pub(crate) async fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().await;
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// Waits for what was begun, and closes all connections.
+    pub(crate) async fn close(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
+        while tasks.join_next().await.is_some() {}
+        for connections in [&self.lanes, &self.waiters, &self.readers] {
+            connections.close();
+        }
+    }
+
+    /// Carries out draws and the like, together. Those of counters that others have locked are left for later.
+    async fn serve_together(self: &Arc<Self>, batch: Vec<Sealed>) {
+        let began = Instant::now();
+        let commands: Vec<&Command> = batch.iter().map(|sealed| &sealed.command).collect();
+        let decided = self.transact(&commands, How::Together).await;
+        self.observer.committed(batch.len(), began.elapsed());
+        match decided {
+            Ok(decided) => self.answer(batch, decided).await,
+            // A change of a definition that takes long, or an idempotency key of a transaction that is open.
+            Err(Failure::Undone(fault)) if fault.is_of_a_lock() => {
+                for sealed in batch {
+                    Waiting::defer(self, sealed).await;
+                }
+            }
+            Err(Failure::Undone(fault)) if fault.is_of_a_row() && batch.len() > 1 => {
+                tracing::warn!(
+                    error = &fault as &dyn std::error::Error,
+                    "a batch is carried out one by one"
+                );
+                for sealed in batch {
+                    Box::pin(self.serve_together(vec![sealed])).await;
+                }
+            }
+            Err(failure) => refuse(batch, failure),
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, batch: Vec<Sealed>, decided: Vec<Decided>) {
+        for (sealed, reply) in batch.into_iter().zip(decided) {
+            match reply {
+                Some(reply) => sealed.answer(reply.map_err(StoreError::from)),
+                None => Waiting::defer(self, sealed).await,
+            }
+        }
+    }
+
+    /// Carries out one command that must have its sequence, or several counters, to itself.
+    async fn serve_alone(&self, sealed: Sealed) {
+        let began = Instant::now();
+        let reply = loop {
+            let decided = self
+                .transact(&[&sealed.command], How::alone(&sealed.command))
+                .await;
+            match decided {
+                Ok(mut decided) => match decided.pop().flatten() {
+                    Some(reply) => break reply.map_err(StoreError::from),
+                    None => break Err(StoreError::Draining),
+                },
+                Err(Failure::Undone(fault)) if fault.is_of_a_lock() => {
+                    if sealed.command.is_late() {
+                        break Err(StoreError::Late);
+                    }
+                    if began.elapsed() >= self.config.timeout {
+                        break Err(fault.into());
+                    }
+                    tokio::time::sleep(PATIENCE / 4).await;
+                }
+                Err(failure) => break Err(failure.into()),
+            }
+        };
+        self.observer.committed(1, began.elapsed());
+        sealed.answer(reply);
+    }
+
+    /// One transaction for these commands, answered after its commit.
+    pub(crate) async fn transact(&self, commands: &[&Command], how: How) -> Result<Vec<Decided>, Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.attempt(commands, how).await {
+                Err(Failure::Undone(Fault::KeyTaken)) if tries < TRIES => {}
+                decided => return decided,
+            }
+        }
+    }
+
+    async fn attempt(&self, commands: &[&Command], how: How) -> Result<Vec<Decided>, Failure> {
+        let connections = match how {
+            How::Together => &self.lanes,
+            _ => &self.waiters,
+        };
+        let mut lease = self
+            .begin(connections, commands, how)
+            .await
+            .map_err(Failure::Undone)?;
+        let mut batch = Batch::new(self, &mut lease.connection, how.locked());
+        let applied = within(self.config.timeout, batch.apply(commands)).await;
+        let Batch {
+            opened, month, head, ..
+        } = batch;
+        match applied.and_then(|applied| applied) {
+            Ok(decided) => {
+                self.commit(&mut lease).await?;
+                lease.give_back();
+                for (key, id) in &opened {
+                    self.remember_row(key, *id);
+                }
+                if let Some(month) = month {
+                    lock(&self.months).insert(month);
+                }
+                if let Some((chain, head)) = head {
+                    self.anchor.set(chain, head);
+                    self.committed.notify_waiters();
+                }
+                Ok(decided)
+            }
+            Err(fault) => {
+                self.roll_back(lease, &fault).await;
+                Err(Failure::Undone(fault))
+            }
+        }
+    }
+
+    /// Begins a transaction. A connection that died while it waited for work is replaced once: nothing was sent on it.
+    async fn begin(
+        &self,
+        connections: &Arc<Connections>,
+        commands: &[&Command],
+        how: How,
+    ) -> Result<Lease, Fault> {
+        let sql = how.begin(commands);
+        let mut lease = connections.get().await?;
+        match self.execute(&mut lease, sql.clone()).await {
+            Ok(()) => return Ok(lease),
+            Err(fault) if fault.is_of_the_connection() => drop(lease),
+            Err(fault) => {
+                self.roll_back(lease, &fault).await;
+                return Err(fault);
+            }
+        }
+        let mut lease = connections.get_new().await?;
+        match self.execute(&mut lease, sql).await {
+            Ok(()) => Ok(lease),
+            Err(fault) => {
+                self.roll_back(lease, &fault).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Commits. Once COMMIT is sent, only the server's own word that it aborted makes the outcome known.
+    async fn commit(&self, lease: &mut Lease) -> Result<(), Failure> {
+        match self.execute(lease, "COMMIT".to_owned()).await {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.is_abort() => Err(Failure::Undone(fault)),
+            Err(fault) => Err(Failure::Unknown(fault)),
+        }
+    }
+
+    async fn roll_back(&self, mut lease: Lease, fault: &Fault) {
+        if !fault.is_of_the_connection() && self.execute(&mut lease, "ROLLBACK".to_owned()).await.is_ok() {
+            lease.give_back();
+        }
+    }
+
+    async fn execute(&self, lease: &mut Lease, sql: String) -> Result<(), Fault> {
+        let statement = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut lease.connection);
+        within(self.config.timeout, statement).await??;
+        Ok(())
+    }
+}
+
+/// How a transaction shares the database with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It skips counters that others have locked.
+    Together,
+    /// It waits for counters that others have locked.
+    Patiently,
+    /// It has its group of sequences to itself.
+    Alone,
+    /// It has all sequences to itself.
+    AllAlone,
+}
+
+impl How {
+    /// How a command is carried out that is in no batch.
+    fn alone(command: &Command) -> Self {
+        match &command.act {
+            Act::Close(close) if close.sequence.is_whole() => Self::AllAlone,
+            Act::Define(_) | Act::Archive(_) | Act::Close(_) => Self::Alone,
+            _ => Self::Patiently,
+        }
+    }
+
+    fn locked(self) -> Locked {
+        match self {
+            Self::Together => Locked::Skip,
+            _ => Locked::Wait,
+        }
+    }
+
+    /// The first statements of the transaction. The numbers of groups are all that comes from outside.
+    fn begin(self, commands: &[&Command]) -> String {
+        let own = || {
+            let sequences = commands.iter().map(|command| command.act.sequence());
+            groups(
+                sequences.chain(
+                    commands
+                        .iter()
+                        .flat_map(|command| command.kin.iter().map(|kin| &kin.sequence)),
+                ),
+            )
+        };
+        let (groups, function) = match self {
+            Self::Together | Self::Patiently => (own(), "enter"),
+            Self::Alone => (own(), "enter_alone"),
+            Self::AllAlone => ((0..GROUPS).collect(), "enter_alone"),
+        };
+        let list: Vec<String> = groups.iter().map(ToString::to_string).collect();
+        let patience = match self {
+            Self::Together => String::new(),
+            _ => format!("SET LOCAL lock_timeout = {}; ", PATIENCE.as_millis()),
+        };
+        format!(
+            "BEGIN; {patience}SELECT seqid.{function}('{{{}}}')",
+            list.join(",")
+        )
+    }
+}
+
+/// Why a transaction has no replies.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing was committed.
+    Undone(Fault),
+    /// The commit was sent.
+    Unknown(Fault),
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Undone(fault) => fault.into(),
+            Failure::Unknown(fault) => Self::Unknown(Arc::new(fault)),
+        }
+    }
+}
+
+/// Answers a whole batch with an error.
+pub(crate) fn refuse(batch: Vec<Sealed>, failure: Failure) {
+    let error = StoreError::from(failure);
+    tracing::error!(error = &error as &dyn std::error::Error, "a batch failed");
+    for sealed in batch {
+        sealed.answer(Err(error.clone()));
+    }
+}
+
+/// The engine as the lanes see it.
+#[derive(Debug)]
+pub(crate) struct Server(pub(crate) Arc<Engine>);
+
+#[async_trait]
+impl Serve for Server {
+    async fn serve(&self, mut batch: Vec<Sealed>) {
+        let first_alone = batch
+            .iter()
+            .position(|sealed| sealed.command.act.counter().is_none());
+        let rest = first_alone.map(|at| batch.split_off(at));
+        if !batch.is_empty() {
+            self.0.serve_together(batch).await;
+        }
+        // What comes behind such a command must not overtake it, and it may wait for long: the lane goes on.
+        if let Some(rest) = rest {
+            let engine = Arc::clone(&self.0);
+            self.0.spawn(serve_in_order(engine, rest)).await;
+        }
+    }
+}
+
+async fn serve_in_order(engine: Arc<Engine>, batch: Vec<Sealed>) {
+    let mut together = Vec::new();
+    for sealed in batch {
+        if sealed.command.act.counter().is_some() {
+            together.push(sealed);
+            continue;
+        }
+        if !together.is_empty() {
+            engine.serve_together(std::mem::take(&mut together)).await;
+        }
+        engine.serve_alone(sealed).await;
+    }
+    if !together.is_empty() {
+        engine.serve_together(together).await;
+    }
+}
+
+/// The database's clock, as this process reckons it between two transactions.
+pub(crate) struct DatabaseClock {
+    in_place: Option<Arc<dyn Clock>>,
+    /// By how many microseconds the database's is ahead of the machine's.
+    ahead: AtomicI64,
+}
+
+impl DatabaseClock {
+    /// Takes note of the time that the database tells, and answers the time that counts.
+    pub(crate) fn record(&self, told: Timestamp) -> Timestamp {
+        if let Some(clock) = &self.in_place {
+            return clock.now();
+        }
+        let ahead = told.as_micros() - SystemClock.now().as_micros();
+        self.ahead.store(ahead, Ordering::Relaxed);
+        told
+    }
+}
+
+impl Clock for DatabaseClock {
+    fn now(&self) -> Timestamp {
+        match &self.in_place {
+            Some(clock) => clock.now(),
+            None => {
+                let now = SystemClock.now().as_micros();
+                Timestamp::from_micros(now.saturating_add(self.ahead.load(Ordering::Relaxed)))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DatabaseClock").field(&self.now()).finish()
+    }
+}
+
+/// A month in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Month(i16, i8);
+
+impl Month {
+    pub(crate) fn of(instant: Timestamp) -> Self {
+        let date = Zone::UTC.date_at(instant);
+        Self(date.year(), date.month())
+    }
+
+    /// Its first day.
+    pub(crate) fn first(self) -> Date {
+        Date::new(self.0, self.1, 1).unwrap_or(Date::MIN)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

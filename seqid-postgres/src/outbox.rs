@@ -1,0 +1,82 @@
+//! The events that were not yet delivered. One instance drains them at a time: it holds a lock with its connection, so that
+//! another one takes over when it dies.
+
+use std::sync::Arc;
+
+use seqid_core::event::Recorded;
+use tokio::sync::Mutex;
+
+use crate::connections::{Lease, within};
+use crate::engine::Engine;
+use crate::error::Fault;
+use crate::read::{self, Rendering};
+use crate::rows::unsigned;
+use crate::types::signed;
+
+/// See the [module](self). The connection that has the lock, once it was got.
+#[derive(Default)]
+pub(crate) struct Outbox(Mutex<Option<Lease>>);
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    /// The next events; none if there are none, or if another instance drains them.
+    pub(crate) async fn take(
+        &self,
+        engine: &Engine,
+        rendering: &Arc<Rendering>,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, Fault> {
+        let mut slot = self.0.lock().await;
+        // Taken out meanwhile: after a fault, or when this future is dropped, it is closed.
+        let mut lease = match slot.take() {
+            Some(lease) => lease,
+            None => match lock(engine).await? {
+                Some(lease) => lease,
+                None => return Ok(Vec::new()),
+            },
+        };
+        let connection = &mut lease.connection;
+        let taken = within(engine.config.timeout, async {
+            let row = sqlx::query("SELECT acknowledged FROM seqid.store")
+                .fetch_one(&mut *connection)
+                .await?;
+            read::events(connection, rendering, unsigned(&row, 0)?, limit).await
+        });
+        let taken = taken.await??;
+        *slot = Some(lease);
+        Ok(taken)
+    }
+
+    /// Every event up to this position is delivered.
+    pub(crate) async fn acknowledge(&self, engine: &Engine, position: u64) -> Result<(), Fault> {
+        let mut lease = engine.readers.get_checked().await?;
+        let written = sqlx::query("UPDATE seqid.store SET acknowledged = greatest(acknowledged, $1)")
+            .bind(signed(position))
+            .execute(&mut lease.connection);
+        within(engine.config.timeout, written).await??;
+        lease.give_back();
+        Ok(())
+    }
+
+    /// Lets go of the lock.
+    pub(crate) async fn close(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
+async fn lock(engine: &Engine) -> Result<Option<Lease>, Fault> {
+    let mut lease = engine.readers.get_checked().await?;
+    let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock(seqid.lock_class('outbox'), 0)")
+        .fetch_one(&mut lease.connection);
+    let locked: bool = within(engine.config.timeout, locked).await??;
+    if locked {
+        return Ok(Some(lease));
+    }
+    lease.give_back();
+    Ok(None)
+}

@@ -1,0 +1,292 @@
+-- Everything lies in the schema `seqid`. Instants are in UTC, hashes and names of stores are bytes.
+-- `NULL` in `next` means that no larger number exists.
+
+CREATE TABLE seqid.store (
+    id           integer PRIMARY KEY CHECK (id = 1),
+    authority    bytea   NOT NULL CHECK (length(authority) = 16),
+    acknowledged bigint  NOT NULL DEFAULT 0
+);
+
+-- What tells this database from a copy of it. A new incarnation begins when an operator accepts a database that went back
+-- in time or was copied.
+CREATE TABLE seqid.incarnation (
+    ordinal           integer     PRIMARY KEY,
+    system_identifier bigint      NOT NULL,
+    timeline          integer     NOT NULL,
+    database          oid         NOT NULL,
+    counters          oid         NOT NULL,
+    first_position    bigint      NOT NULL,
+    began_at          timestamptz NOT NULL,
+    actor             text,
+    reason            text
+);
+
+-- Names chains: one for each sequence and one for each counter, so that an id is never of both.
+CREATE SEQUENCE seqid.chain_id;
+
+-- Positions of events. They rise within a chain; a transaction that is rolled back leaves a gap.
+CREATE SEQUENCE seqid.event_position MINVALUE 0 START 0;
+SELECT nextval('seqid.event_position');
+
+-- The prefix `*` stands for all sequences of a tenant: it has no definition, and its chain has what concerns them all.
+-- `closed_through` is the last document date that is closed.
+CREATE TABLE seqid.sequence (
+    id             bigint  PRIMARY KEY DEFAULT nextval('seqid.chain_id'),
+    tenant         text    NOT NULL COLLATE "C",
+    prefix         text    NOT NULL COLLATE "C",
+    prefix_folded  text    NOT NULL COLLATE "C",
+    head           integer NOT NULL,
+    implicit       boolean NOT NULL,
+    archived       boolean NOT NULL,
+    opened         boolean NOT NULL,
+    closed_through date,
+    n              bigint  NOT NULL,
+    hash           bytea   NOT NULL,
+    UNIQUE (tenant, prefix_folded)
+);
+
+CREATE TABLE seqid.definition (
+    sequence bigint      NOT NULL REFERENCES seqid.sequence (id),
+    version  integer     NOT NULL,
+    spec     text        NOT NULL,
+    at       timestamptz NOT NULL,
+    actor    text,
+    PRIMARY KEY (sequence, version)
+);
+
+-- A draw writes a counter's row anew in its own page, where half of the room is left for that.
+CREATE TABLE seqid.counter (
+    id           bigint  PRIMARY KEY DEFAULT nextval('seqid.chain_id'),
+    sequence     bigint  NOT NULL REFERENCES seqid.sequence (id),
+    scope        text    NOT NULL COLLATE "C",
+    scope_folded text    NOT NULL COLLATE "C",
+    period       text    NOT NULL COLLATE "C",
+    period_kind  text    NOT NULL,
+    period_first date,
+    period_last  date,
+    version      integer NOT NULL,
+    generation   integer NOT NULL,
+    epoch        integer NOT NULL,
+    next         bigint,
+    last         bigint,
+    last_date    date,
+    status       text    NOT NULL CHECK (status IN ('open', 'frozen')),
+    n            bigint  NOT NULL,
+    hash         bytea   NOT NULL,
+    reserved     bigint  NOT NULL,
+    voided       bigint  NOT NULL,
+    free         bigint  NOT NULL,
+    next_expiry  timestamptz,
+    UNIQUE (sequence, scope_folded, period)
+) WITH (fillfactor = 50);
+
+CREATE INDEX counter_held ON seqid.counter (sequence) WHERE reserved > 0;
+
+-- Append only, one partition for each month of `at` in UTC. The chain is the counter, or the sequence if the event is of
+-- none of its counters. The ids are a pure function of definition version, date, scope, fields, number and instant, so that
+-- they are rendered by whoever reads an event.
+CREATE TABLE seqid.event (
+    position    bigint      NOT NULL,
+    at          timestamptz NOT NULL,
+    sequence    bigint      NOT NULL,
+    chain       bigint      NOT NULL,
+    kind        smallint    NOT NULL,
+    n           bigint      NOT NULL,
+    generation  integer     NOT NULL,
+    epoch       integer     NOT NULL,
+    first       bigint,
+    step        bigint,
+    count       bigint,
+    version     integer     NOT NULL,
+    mode        smallint    NOT NULL,
+    date        date,
+    fields      text,
+    actor       text,
+    client      text,
+    request     text,
+    reference   text,
+    relates_to  text,
+    reason      text,
+    key         text,
+    fingerprint bytea,
+    detail      text,
+    reservation bytea,
+    expires_at  timestamptz,
+    on_expiry   smallint,
+    hash        bytea       NOT NULL,
+    PRIMARY KEY (position, at)
+) PARTITION BY RANGE (at);
+
+CREATE INDEX event_chain ON seqid.event (chain, n);
+CREATE INDEX event_sequence ON seqid.event (sequence, position);
+
+-- Adds the partition of a month, unless it is there.
+CREATE FUNCTION seqid.add_month(month date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    first date := date_trunc('month', month);
+    name  text := 'event_' || to_char(first, 'YYYY_MM');
+BEGIN
+    IF to_regclass(format('seqid.%I', name)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(seqid.lock_class('month'), 0);
+    IF to_regclass(format('seqid.%I', name)) IS NULL THEN
+        EXECUTE format('CREATE TABLE seqid.%I (LIKE seqid.event INCLUDING ALL)', name);
+        EXECUTE format('ALTER TABLE seqid.event ATTACH PARTITION seqid.%I FOR VALUES FROM (%L) TO (%L)', name,
+                       first::text || ' 00:00:00+00', (first + interval '1 month')::date::text || ' 00:00:00+00');
+    END IF;
+END
+$$;
+
+-- The names of the advisory locks that seqid takes, each with an object of 32 bits:
+-- `sequence` a group of sequences: shared by draws, alone by whoever changes a definition, closes dates or archives;
+-- `opening` the same group: alone by whoever opens a counter of it;
+-- `month`, `migration` and `outbox` once in a database.
+CREATE FUNCTION seqid.lock_class(name text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT 1936027000 + CASE name WHEN 'sequence' THEN 1 WHEN 'opening' THEN 2 WHEN 'month' THEN 3
+                                  WHEN 'migration' THEN 4 WHEN 'outbox' THEN 5 END
+$$;
+
+-- The key of the lock that says: positions above this one are being given out. The upper 16 bits are seqid's.
+CREATE FUNCTION seqid.position_lock(bound bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT (29541::bigint << 48) | bound
+$$;
+
+-- Begins a transaction that records events: takes its share of groups of sequences, which must rise, and marks the positions
+-- from here on as being given out.
+CREATE FUNCTION seqid.enter(groups integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    one integer;
+BEGIN
+    FOREACH one IN ARRAY groups LOOP
+        PERFORM pg_advisory_xact_lock_shared(seqid.lock_class('sequence'), one);
+    END LOOP;
+    PERFORM pg_advisory_xact_lock_shared(seqid.position_lock(last_value)) FROM seqid.event_position;
+END
+$$;
+
+-- The same for one who changes what holds for these groups: nobody else is at work in them.
+CREATE FUNCTION seqid.enter_alone(groups integer[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    one integer;
+BEGIN
+    FOREACH one IN ARRAY groups LOOP
+        PERFORM pg_advisory_xact_lock(seqid.lock_class('sequence'), one);
+    END LOOP;
+    PERFORM pg_advisory_xact_lock_shared(seqid.position_lock(last_value)) FROM seqid.event_position;
+END
+$$;
+
+-- The position up to which every event is there that ever will be: no transaction is at work that has a lower one.
+-- Volatile, so that each of its statements sees what is committed by then: the last position must be read first.
+CREATE FUNCTION seqid.horizon() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    last   bigint;
+    lowest bigint;
+BEGIN
+    SELECT last_value INTO last FROM seqid.event_position;
+    SELECT min((classid::bigint << 32 | objid::bigint) & 281474976710655) INTO lowest
+    FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = 29541
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+    RETURN least(last, lowest);
+END
+$$;
+
+-- How many events of a chain there are up to a position.
+CREATE FUNCTION seqid.n_at(of_chain bigint, up_to bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    low    bigint := 0;
+    high   bigint;
+    middle bigint;
+    found  bigint;
+BEGIN
+    SELECT max(n) INTO high FROM seqid.event WHERE chain = of_chain;
+    high := coalesce(high, 0);
+    WHILE low < high LOOP
+        middle := (low + high + 1) / 2;
+        SELECT position INTO found FROM seqid.event WHERE chain = of_chain AND n = middle;
+        IF found <= up_to THEN
+            low := middle;
+        ELSE
+            high := middle - 1;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;
+
+-- Idempotency keys by their digests, each with the event that it made.
+CREATE TABLE seqid.idempotency_key (
+    name  bytea       PRIMARY KEY,
+    chain bigint      NOT NULL,
+    n     bigint      NOT NULL,
+    at    timestamptz NOT NULL
+);
+
+CREATE INDEX idempotency_key_at ON seqid.idempotency_key (at);
+
+-- Numbers that were not plainly issued; all others from a counter's start to its last were. `n` is that of the event that
+-- says so.
+CREATE TABLE seqid.mark (
+    counter     bigint   NOT NULL,
+    generation  integer  NOT NULL,
+    epoch       integer  NOT NULL,
+    first       bigint   NOT NULL,
+    step        bigint   NOT NULL,
+    count       bigint   NOT NULL,
+    state       smallint NOT NULL,
+    date        date,
+    fields      text,
+    reservation bytea,
+    expires_at  timestamptz,
+    on_expiry   smallint,
+    reference   text,
+    relates_to  text,
+    n           bigint   NOT NULL,
+    PRIMARY KEY (counter, generation, first)
+);
+
+CREATE INDEX mark_ending ON seqid.mark (counter, expires_at) WHERE state = 1;
+CREATE INDEX mark_free ON seqid.mark (counter, generation, first) WHERE state = 4;
+
+-- The events of a counter that begin and end a reservation.
+CREATE TABLE seqid.reservation (
+    id      bytea  PRIMARY KEY,
+    counter bigint NOT NULL,
+    began   bigint NOT NULL,
+    ended   bigint
+);
+
+-- For people with a SQL prompt.
+CREATE VIEW seqid.audit AS
+SELECT e.position,
+       s.tenant,
+       s.prefix,
+       c.scope,
+       c.period,
+       e.n,
+       (ARRAY['issued', 'skipped', 'external', 'returned', 'restarted', 'defined', 'recovered', 'reserved', 'confirmed',
+              'voided', 'expired', 'archived', 'closed', 'reopened'])[e.kind] AS kind,
+       e.first,
+       e.first + e.step * (e.count - 1) AS last,
+       e.step,
+       e.count,
+       e.generation,
+       e.epoch,
+       e.version AS definition_version,
+       e.at,
+       e.date,
+       e.fields,
+       e.actor,
+       e.client,
+       e.request,
+       e.reference,
+       e.relates_to,
+       e.reason,
+       e.key,
+       encode(e.reservation, 'hex') AS reservation,
+       encode(e.hash, 'hex') AS hash
+FROM seqid.event e
+JOIN seqid.sequence s ON s.id = e.sequence
+LEFT JOIN seqid.counter c ON c.id = e.chain AND e.chain <> e.sequence;
