@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and testing need beyond Rust: a C compiler, for SQLite, and curl. Only what is missing.
+# Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, and the programs of PostgreSQL, of
+# which tests start servers of their own. Only what is missing.
 set -euo pipefail
 
 if ! command -v cargo >/dev/null && [[ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]]; then
@@ -14,9 +15,24 @@ compiles() {
     printf '#include <stdio.h>\nint main(void) { return 0; }\n' | cc -x c - -o /dev/null 2>/dev/null
 }
 
+# Looks where the tests look.
+has_postgres() (
+    shopt -s nullglob
+    IFS=:
+    if [[ -n ${SEQID_POSTGRES_BIN+set} ]]; then
+        PATH=$SEQID_POSTGRES_BIN
+    else
+        folders=(/usr/lib/postgresql/*/bin)
+        PATH="$PATH:${folders[*]}"
+    fi
+    command -v initdb && command -v postgres && command -v psql
+) >/dev/null
+
 missing=()
 compiles || missing+=(gcc libc6-dev)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
+command -v ps >/dev/null && command -v pkill >/dev/null || missing+=(procps)
+has_postgres || missing+=(postgresql)
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 as_root=()
@@ -33,6 +49,17 @@ if [[ ${#as_root[@]} -gt 0 ]] && ! "${as_root[@]}" true 2>/dev/null; then
 fi
 echo "installing ${missing[*]}"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null || cannot "apt-get update failed"
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" \
-    </dev/null || cannot "apt-get install failed"
+install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" \
+        </dev/null || cannot "apt-get install failed"
+}
+# Debian's package makes a server on port 5432 and starts it, unless it is told not to before it is installed.
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+    install postgresql-common
+    "${as_root[@]}" mkdir -p /etc/postgresql-common/createcluster.d
+    echo "create_main_cluster = false" |
+        "${as_root[@]}" tee /etc/postgresql-common/createcluster.d/seqid-tests.conf >/dev/null
+fi
+install "${missing[@]}"
 compiles || cannot "the C compiler still does not work"
+has_postgres || cannot "the programs of PostgreSQL are still not there"

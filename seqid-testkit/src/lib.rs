@@ -3,4 +3,6 @@
 pub mod broken;
 pub mod evidence;
 pub mod history;
+#[cfg(unix)]
+pub mod servers;
 pub mod suite;
