@@ -118,7 +118,7 @@ pub async fn draws(
 /// # Errors
 /// When the system has no room for it.
 pub fn current_thread() -> Result<Runtime> {
-    Ok(Builder::new_current_thread().enable_time().build()?)
+    Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
 /// A tokio runtime of a thread for each core.
@@ -126,5 +126,5 @@ pub fn current_thread() -> Result<Runtime> {
 /// # Errors
 /// When the system has no room for it.
 pub fn multi_thread() -> Result<Runtime> {
-    Ok(Builder::new_multi_thread().enable_time().build()?)
+    Ok(Builder::new_multi_thread().enable_all().build()?)
 }

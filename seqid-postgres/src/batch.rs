@@ -36,23 +36,32 @@ pub(crate) enum Locked {
 /// A decided command, or `None` where its counter was skipped.
 pub(crate) type Decided = Option<Result<Reply, Refusal>>;
 
+/// What is there once a transaction is committed.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Counters that opened, with their rows.
+    pub(crate) opened: Vec<(CounterKey, i64)>,
+    /// The partition of this month was added.
+    pub(crate) month: Option<Month>,
+    /// The last event: its chain, and that chain's head.
+    pub(crate) head: Option<(i64, Link)>,
+}
+
 /// A transaction on its way.
 pub(crate) struct Batch<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) connection: &'a mut PgConnection,
     pub(crate) snapshot: Snapshot,
     pub(crate) locked: Locked,
+    /// It is part of a caller's transaction, which ends when the caller likes: events get their positions when it
+    /// commits, and what it opened is not to be relied on before.
+    pub(crate) is_callers: bool,
     /// Rows of sequences and counters.
     pub(crate) sequences: HashMap<SequenceKey, i64>,
     pub(crate) counters: HashMap<CounterKey, i64>,
     /// Counters that others have locked.
     pub(crate) skipped: HashSet<CounterKey>,
-    /// Counters that opened, with their rows.
-    pub(crate) opened: Vec<(CounterKey, i64)>,
-    /// The partition of this month was added.
-    pub(crate) month: Option<Month>,
-    /// The last event that was written: its chain, and that chain's head.
-    pub(crate) head: Option<(i64, Link)>,
+    pub(crate) written: Written,
     pub(crate) now: Timestamp,
 }
 
@@ -64,12 +73,11 @@ impl<'a> Batch<'a> {
             connection,
             snapshot: Snapshot::new(engine.identity.authority),
             locked,
+            is_callers: false,
             sequences: HashMap::new(),
             counters: HashMap::new(),
             skipped: HashSet::new(),
-            opened: Vec::new(),
-            month: None,
-            head: None,
+            written: Written::default(),
             now: Timestamp::from_micros(0),
         }
     }
@@ -94,6 +102,11 @@ impl<'a> Batch<'a> {
         self.write().await?;
         let reply = |skipped| if skipped { None } else { replies.next() };
         Ok(skipped.into_iter().map(reply).collect())
+    }
+
+    /// What is there once the transaction is committed.
+    pub(crate) fn written(self) -> Written {
+        self.written
     }
 }
 

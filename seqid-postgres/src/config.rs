@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,16 @@ pub struct PostgresConfig {
     pub connect: PgConnectOptions,
     /// How long an idempotency key is remembered: 30 days unless set, at least a day.
     pub key_retention: Duration,
-    /// How many batches may be in flight at a time, each of other counters: 4 unless set. Each uses a connection.
+    /// How many batches may be in flight at a time, each of other counters: half as many as there are cores, at most 4,
+    /// unless set. Each uses a connection.
     pub lanes: usize,
     /// How many connections read beside them: 4 unless set.
     pub readers: usize,
     /// How long to wait for a connection, and for the answer to one statement: 10 seconds unless set.
     pub timeout: Duration,
+    /// Where the last event that was answered for is kept, so that a database that went back in time is noticed after a
+    /// restart too. Each instance needs a file of its own.
+    pub state_file: Option<PathBuf>,
     /// Tells the time in place of the database.
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
@@ -34,11 +39,25 @@ impl PostgresConfig {
         Self {
             connect: connect.application_name("seqid"),
             key_retention: 30 * Self::SHORTEST_KEY_RETENTION,
-            lanes: 4,
+            lanes: Self::default_lanes(),
             readers: 4,
             timeout: Duration::from_secs(10),
+            state_file: None,
             clock: None,
         }
+    }
+
+    /// Keeps the last event that was answered for in this file.
+    #[must_use]
+    pub fn state_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_file = Some(path.into());
+        self
+    }
+
+    /// One lane for two cores, at least 1 and at most 4: more would only split the batches.
+    fn default_lanes() -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (cores / 2).clamp(1, 4)
     }
 
     /// Remembers keys for so long, but at least a day.
@@ -98,6 +117,7 @@ impl fmt::Debug for PostgresConfig {
             .field("lanes", &self.lanes)
             .field("readers", &self.readers)
             .field("timeout", &self.timeout)
+            .field("state_file", &self.state_file)
             .finish_non_exhaustive()
     }
 }

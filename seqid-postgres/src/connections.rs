@@ -97,6 +97,10 @@ impl Connections {
         self.idle().clear();
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.room.is_closed()
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,7 @@ use sqlx::AssertSqlSafe;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::batch::{Batch, Decided, GROUPS, Locked, groups};
+use crate::batch::{Batch, Decided, GROUPS, Locked, Written, groups};
 use crate::config::PostgresConfig;
 use crate::connections::{Connections, Lease, within};
 use crate::error::Fault;
@@ -59,8 +59,13 @@ impl Engine {
     /// The most rows of counters that are remembered.
     const MOST_ROWS: usize = 100_000;
 
-    pub(crate) fn new(config: PostgresConfig, identity: Identity, observer: Arc<dyn Observer>) -> Self {
-        let anchor = Arc::new(Anchor::default());
+    pub(crate) fn new(
+        config: PostgresConfig,
+        identity: Identity,
+        anchor: Anchor,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let anchor = Arc::new(anchor);
         let connections =
             |most| Connections::new(config.clone(), identity.clone(), Arc::clone(&anchor), most);
         Self {
@@ -97,6 +102,14 @@ impl Engine {
         rows.insert(key.clone(), id);
     }
 
+    /// These counters have no rows, whatever was remembered.
+    pub(crate) fn forget_rows(&self, keys: &[&CounterKey]) {
+        let mut rows = lock(&self.rows);
+        for key in keys {
+            rows.remove(key);
+        }
+    }
+
     /// Whether the partition of a month is known to be there.
     pub(crate) fn has_month(&self, month: Month) -> bool {
         lock(&self.months).contains(&month)
@@ -116,10 +129,33 @@ impl Engine {
         for connections in [&self.lanes, &self.waiters, &self.readers] {
             connections.close();
         }
+        self.write_state().await;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lanes.is_closed()
+    }
+
+    /// Writes the state file, unless it says already what is to be said.
+    pub(crate) async fn write_state(&self) {
+        let Some(path) = self.config.state_file.clone() else {
+            return;
+        };
+        let Some(state) = self.anchor.take_unwritten(&self.identity) else {
+            return;
+        };
+        let written = tokio::task::spawn_blocking(move || state.write(&path)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the state file could not be written");
+        }
     }
 
     /// Carries out draws and the like, together. Those of counters that others have locked are left for later.
     async fn serve_together(self: &Arc<Self>, batch: Vec<Sealed>) {
+        let batch = self.waiting.join(batch);
+        if batch.is_empty() {
+            return;
+        }
         let began = Instant::now();
         let commands: Vec<&Command> = batch.iter().map(|sealed| &sealed.command).collect();
         let decided = self.transact(&commands, How::Together).await;
@@ -200,45 +236,76 @@ impl Engine {
             _ => &self.waiters,
         };
         let mut lease = self
-            .begin(connections, commands, how)
+            .begin(connections, how.begin(commands))
             .await
             .map_err(Failure::Undone)?;
         let mut batch = Batch::new(self, &mut lease.connection, how.locked());
         let applied = within(self.config.timeout, batch.apply(commands)).await;
-        let Batch {
-            opened, month, head, ..
-        } = batch;
+        let written = batch.written();
         match applied.and_then(|applied| applied) {
-            Ok(decided) => {
-                self.commit(&mut lease).await?;
-                lease.give_back();
-                for (key, id) in &opened {
-                    self.remember_row(key, *id);
-                }
-                if let Some(month) = month {
-                    lock(&self.months).insert(month);
-                }
-                if let Some((chain, head)) = head {
-                    self.anchor.set(chain, head);
-                    self.committed.notify_waiters();
-                }
-                Ok(decided)
-            }
-            Err(fault) => {
-                self.roll_back(lease, &fault).await;
-                Err(Failure::Undone(fault))
-            }
+            Ok(decided) => self.finish(lease, written).await.map(|()| decided),
+            Err(fault) => Err(self.give_up(lease, fault).await),
         }
     }
 
-    /// Begins a transaction. A connection that died while it waited for work is replaced once: nothing was sent on it.
-    async fn begin(
+    /// Waits until a counter is free, then takes the commands to carry out.
+    pub(crate) async fn transact_patiently(
         &self,
-        connections: &Arc<Connections>,
-        commands: &[&Command],
-        how: How,
-    ) -> Result<Lease, Fault> {
-        let sql = how.begin(commands);
+        counter: &CounterKey,
+        take: impl FnOnce() -> Vec<Command> + Send,
+    ) -> Result<Vec<Decided>, Failure> {
+        let how = How::Patiently;
+        let begin = how.begin_with(&groups([counter.sequence()]));
+        let mut lease = self.begin(&self.waiters, begin).await.map_err(Failure::Undone)?;
+        let mut batch = Batch::new(self, &mut lease.connection, how.locked());
+        let locked = within(self.config.timeout, batch.wait_for(counter)).await;
+        if let Err(fault) = locked.and_then(|locked| locked) {
+            return Err(self.give_up(lease, fault).await);
+        }
+        let commands = take();
+        let commands: Vec<&Command> = commands.iter().collect();
+        let began = Instant::now();
+        let applied = within(self.config.timeout, async {
+            batch.enter_kin(&commands).await?;
+            batch.apply(&commands).await
+        });
+        let applied = applied.await;
+        let written = batch.written();
+        let decided = match applied.and_then(|applied| applied) {
+            Ok(decided) => self.finish(lease, written).await.map(|()| decided),
+            Err(fault) => Err(self.give_up(lease, fault).await),
+        };
+        self.observer.committed(commands.len(), began.elapsed());
+        match decided {
+            Err(Failure::Undone(Fault::KeyTaken)) => self.transact(&commands, how).await,
+            decided => decided,
+        }
+    }
+
+    /// Commits, and takes note of what is there now.
+    async fn finish(&self, mut lease: Lease, written: Written) -> Result<(), Failure> {
+        self.commit(&mut lease).await?;
+        lease.give_back();
+        for (key, id) in &written.opened {
+            self.remember_row(key, *id);
+        }
+        if let Some(month) = written.month {
+            lock(&self.months).insert(month);
+        }
+        if let Some((chain, head)) = written.head {
+            self.anchor.set(chain, head);
+            self.committed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, lease: Lease, fault: Fault) -> Failure {
+        self.roll_back(lease, &fault).await;
+        Failure::Undone(fault)
+    }
+
+    /// Begins a transaction. A connection that died while it waited for work is replaced once: nothing was sent on it.
+    async fn begin(&self, connections: &Arc<Connections>, sql: String) -> Result<Lease, Fault> {
         let mut lease = connections.get().await?;
         match self.execute(&mut lease, sql.clone()).await {
             Ok(()) => return Ok(lease),
@@ -310,28 +377,28 @@ impl How {
         }
     }
 
-    /// The first statements of the transaction. The numbers of groups are all that comes from outside.
-    fn begin(self, commands: &[&Command]) -> String {
-        let own = || {
-            let sequences = commands.iter().map(|command| command.act.sequence());
-            groups(
-                sequences.chain(
-                    commands
-                        .iter()
-                        .flat_map(|command| command.kin.iter().map(|kin| &kin.sequence)),
-                ),
-            )
+    /// The first statements of a transaction for these commands.
+    pub(crate) fn begin(self, commands: &[&Command]) -> String {
+        if self == Self::AllAlone {
+            let all: Vec<i32> = (0..GROUPS).collect();
+            return self.begin_with(&all);
+        }
+        let sequences = commands.iter().map(|command| command.act.sequence());
+        let kin = commands.iter().flat_map(|command| &command.kin);
+        self.begin_with(&groups(sequences.chain(kin.map(|kin| &kin.sequence))))
+    }
+
+    /// The first statements of a transaction in these groups. Their numbers are all that comes from outside.
+    fn begin_with(self, groups: &[i32]) -> String {
+        let function = match self {
+            Self::Together | Self::Patiently => "enter",
+            Self::Alone | Self::AllAlone => "enter_alone",
         };
-        let (groups, function) = match self {
-            Self::Together | Self::Patiently => (own(), "enter"),
-            Self::Alone => (own(), "enter_alone"),
-            Self::AllAlone => ((0..GROUPS).collect(), "enter_alone"),
-        };
-        let list: Vec<String> = groups.iter().map(ToString::to_string).collect();
         let patience = match self {
             Self::Together => String::new(),
             _ => format!("SET LOCAL lock_timeout = {}; ", PATIENCE.as_millis()),
         };
+        let list: Vec<String> = groups.iter().map(ToString::to_string).collect();
         format!(
             "BEGIN; {patience}SELECT seqid.{function}('{{{}}}')",
             list.join(",")

@@ -1,3 +1,5 @@
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +102,37 @@ pub enum OpenError {
         /// What shows it.
         how: Restored,
     },
+    /// There is nothing to recover or to verify.
+    #[error("{place} has no numbers of seqid yet: check the name of the database")]
+    Empty {
+        /// The database.
+        place: String,
+    },
+    /// Instances serve the database.
+    #[error("{place} is in use by other seqid instances ({connections} connections): stop them first")]
+    InUse {
+        /// The database.
+        place: String,
+        /// How many connections they have.
+        connections: i64,
+    },
+    /// The state file cannot be read or written.
+    #[error("cannot read or write {path}, which says how far the numbers had come: check its folder")]
+    StateFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The database holds something that seqid never wrote.
+    #[error("{place} holds what seqid never wrote: {what}. Restore it from a backup")]
+    Corrupt {
+        /// The database.
+        place: String,
+        /// What was found.
+        what: String,
+    },
     /// The server refused or failed otherwise.
     #[error("{place} could not be opened")]
     Database {
@@ -119,11 +152,14 @@ pub enum Restored {
     #[error("is a copy: it was written by another server, or as another database")]
     Copied,
     /// The last event that this process was answered for is not there.
-    #[error("went back in time: event {position} was recorded, and is not there")]
+    #[error("went back in time: event {n} of a counter was recorded, and is not there as it was")]
     Behind {
-        /// The event.
-        position: u64,
+        /// The event's place in its chain.
+        n: u64,
     },
+    /// It is not the database that was served with the same state file.
+    #[error("is another database than the one that was served from here before")]
+    Other,
 }
 
 impl OpenError {
@@ -173,6 +209,8 @@ pub(crate) enum Fault {
     KeyTaken,
     #[error("a row that must be there is not: {0}")]
     Missing(&'static str),
+    #[error("the transaction is one on another database than the store's")]
+    OtherDatabase,
 }
 
 impl Fault {
@@ -204,7 +242,7 @@ impl Fault {
         match self {
             Self::Postgres(sqlx::Error::Database(_)) => !self.is_abort(),
             Self::Postgres(_) | Self::Silent(_) | Self::Open(_) => true,
-            Self::Damage(_) | Self::KeyTaken | Self::Missing(_) => false,
+            Self::Damage(_) | Self::KeyTaken | Self::Missing(_) | Self::OtherDatabase => false,
         }
     }
 

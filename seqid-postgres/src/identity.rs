@@ -1,7 +1,7 @@
 //! Is this the database that was written last? A dump that is restored, a copied data folder and a database that went
 //! back in time look like any other, and would give out numbers again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use seqid_core::chain::{Authority, Link};
 use sqlx::{PgConnection, Row};
@@ -9,6 +9,7 @@ use sqlx::{PgConnection, Row};
 use crate::config::PostgresConfig;
 use crate::connections::open_error;
 use crate::error::{OpenError, Restored};
+use crate::state_file::State;
 use crate::types::signed;
 
 /// What tells a database from its copies: the server that was initialised once, and the numbers that it gave to the database
@@ -16,6 +17,7 @@ use crate::types::signed;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) authority: Authority,
+    pub(crate) incarnation: u32,
     pub(crate) place: Place,
 }
 
@@ -47,18 +49,53 @@ pub(crate) async fn place(connection: &mut PgConnection) -> sqlx::Result<Place> 
     })
 }
 
-/// The last event that this process was answered for.
+/// The last event that this instance was answered for, in this run or the one before.
 #[derive(Debug, Default)]
-pub(crate) struct Anchor(Mutex<Option<(i64, Link)>>);
+pub(crate) struct Anchor(Mutex<Anchored>);
+
+#[derive(Debug, Default)]
+struct Anchored {
+    last: Option<(i64, Link)>,
+    /// It is not in the state file yet.
+    is_unwritten: bool,
+}
 
 impl Anchor {
+    /// One that was kept in a state file.
+    pub(crate) fn kept(chain: i64, head: Link) -> Self {
+        Self(Mutex::new(Anchored {
+            last: Some((chain, head)),
+            is_unwritten: false,
+        }))
+    }
+
     /// An event was committed as the head of a chain.
     pub(crate) fn set(&self, chain: i64, head: Link) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((chain, head));
+        *self.lock() = Anchored {
+            last: Some((chain, head)),
+            is_unwritten: true,
+        };
+    }
+
+    /// What the state file is to say, if it does not say so yet.
+    pub(crate) fn take_unwritten(&self, identity: &Identity) -> Option<State> {
+        let mut anchored = self.lock();
+        let is_unwritten = std::mem::take(&mut anchored.is_unwritten);
+        let (chain, head) = anchored.last.filter(|_| is_unwritten)?;
+        Some(State {
+            authority: identity.authority,
+            incarnation: identity.incarnation,
+            chain,
+            head,
+        })
     }
 
     fn get(&self) -> Option<(i64, Link)> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().last
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Anchored> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,17 +121,51 @@ pub(crate) async fn require_same(
     let Some((chain, head)) = anchored else {
         return Ok(());
     };
+    if is_there(connection, chain, head).await.map_err(database)? {
+        Ok(())
+    } else {
+        Err(restored(Restored::Behind { n: head.n }))
+    }
+}
+
+/// Whether an event is there as it was.
+async fn is_there(connection: &mut PgConnection, chain: i64, head: Link) -> sqlx::Result<bool> {
     let hash: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT hash FROM seqid.event WHERE chain = $1 AND n = $2")
             .bind(chain)
             .bind(signed(head.n))
             .fetch_optional(connection)
-            .await
-            .map_err(database)?;
-    if hash.is_none_or(|hash| hash != head.hash) {
-        return Err(restored(Restored::Behind { position: head.n }));
+            .await?;
+    Ok(hash.is_some_and(|hash| hash == head.hash))
+}
+
+/// Holds a database against the state file of this instance.
+pub(crate) async fn require_state(
+    config: &PostgresConfig,
+    connection: &mut PgConnection,
+    identity: &Identity,
+    state: Option<State>,
+) -> Result<Anchor, OpenError> {
+    let restored = |how| OpenError::Restored {
+        place: config.place(),
+        how,
+    };
+    let Some(state) = state else {
+        return Ok(Anchor::default());
+    };
+    if state.authority != identity.authority {
+        return Err(restored(Restored::Other));
     }
-    Ok(())
+    // An operator has accepted the database since.
+    if state.incarnation < identity.incarnation {
+        return Ok(Anchor::default());
+    }
+    let found = is_there(connection, state.chain, state.head).await;
+    if state.incarnation == identity.incarnation && found.map_err(|source| open_error(config, source))? {
+        Ok(Anchor::kept(state.chain, state.head))
+    } else {
+        Err(restored(Restored::Behind { n: state.head.n }))
+    }
 }
 
 /// Refuses a standby, and a server that may lose what it committed or is too old.

@@ -1,5 +1,6 @@
 //! What a batch locks and reads. Each kind of thing takes one statement, whatever there is of it.
 
+use seqid_core::command::Command;
 use seqid_core::counter::{CounterKey, SequenceKey};
 use seqid_core::event::KeyName;
 use seqid_core::ledger::{Found, Needs, TenantCount};
@@ -56,14 +57,25 @@ const LOAD_SEQUENCES: &str = concat!(
 );
 
 /// The events of keys that were recorded from $2 on.
-const LOAD_KEYS: &str = concat!(
-    "SELECT u.place, ",
-    event!(),
-    " FROM unnest($1::bytea[]) WITH ORDINALITY u (name, place) JOIN seqid.idempotency_key k ON k.name = u.name \
-      JOIN seqid.event e ON e.chain = k.chain AND e.n = k.n",
-    event_joins!(),
-    " WHERE k.at >= $2"
-);
+macro_rules! load_keys {
+    ($events:literal) => {
+        concat!(
+            "SELECT u.place, ",
+            event!(),
+            " FROM unnest($1::bytea[]) WITH ORDINALITY u (name, place) \
+              JOIN seqid.idempotency_key k ON k.name = u.name \
+              JOIN ",
+            $events,
+            " e ON e.chain = k.chain AND e.n = k.n",
+            event_joins!(),
+            " WHERE k.at >= $2"
+        )
+    };
+}
+
+const LOAD_KEYS: &str = load_keys!("seqid.event");
+/// With those that this transaction has recorded.
+const LOAD_KEYS_AND_OWN: &str = load_keys!("seqid.event_and_own");
 
 impl Batch<'_> {
     pub(crate) async fn load(&mut self, needs: &Needs) -> Result<(), Fault> {
@@ -79,6 +91,35 @@ impl Batch<'_> {
         }
         for sequence in &needs.held {
             self.load_held(sequence).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a counter is free, and locks it. One that has not opened is not waited for.
+    pub(crate) async fn wait_for(&mut self, key: &CounterKey) -> Result<(), Fault> {
+        if let Some(id) = self.engine.rows_of(std::slice::from_ref(key))[0] {
+            match self.lock_counters(vec![(key.clone(), id)]).await {
+                Err(Fault::Missing(_)) => self.engine.forget_rows(&[key]),
+                locked => return locked,
+            }
+        }
+        let mut ids = Vec::new();
+        self.find_counters(&[key], &mut ids).await?;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.lock_counters(ids).await
+    }
+
+    /// Shares the groups of the sequences that commands go on to.
+    pub(crate) async fn enter_kin(&mut self, commands: &[&Command]) -> Result<(), Fault> {
+        let kin = commands.iter().flat_map(|command| &command.kin);
+        let groups = groups(kin.map(|kin| &kin.sequence));
+        if !groups.is_empty() {
+            sqlx::query("SELECT seqid.enter($1)")
+                .bind(groups)
+                .execute(&mut *self.connection)
+                .await?;
         }
         Ok(())
     }
@@ -136,14 +177,20 @@ impl Batch<'_> {
             };
             let (id, scope): (i64, &str) = (get(&row, 1)?, get(&row, 2)?);
             if key.scope().to_string() == scope {
-                self.engine.remember_row(key, id);
+                if !self.is_callers {
+                    self.engine.remember_row(key, id);
+                }
                 ids.push((key.clone(), id));
             } else {
                 let variant = Found::CaseVariant(scope.to_owned());
                 self.snapshot.load_counter(key.clone(), variant);
             }
         }
-        Ok(missing.into_iter().flatten().collect())
+        let missing: Vec<&CounterKey> = missing.into_iter().flatten().collect();
+        if self.locked == Locked::Wait {
+            self.engine.forget_rows(&missing);
+        }
+        Ok(missing)
     }
 
     /// Takes the right to open counters. Answers those that it was got for; the others are skipped.
@@ -267,7 +314,12 @@ impl Batch<'_> {
 
     async fn load_keys(&mut self, names: &[KeyName]) -> Result<(), Fault> {
         let oldest = self.now.saturating_sub(self.engine.config.key_retention);
-        let rows = sqlx::query(LOAD_KEYS)
+        let sql = if self.is_callers {
+            LOAD_KEYS_AND_OWN
+        } else {
+            LOAD_KEYS
+        };
+        let rows = sqlx::query(sql)
             .bind(names.iter().map(|name| &name.0[..]).bind_iter())
             .bind(Instant(oldest))
             .fetch_all(&mut *self.connection)

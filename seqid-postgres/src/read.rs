@@ -48,6 +48,12 @@ impl Rendering {
         })
     }
 
+    /// The incarnation in which the event at a position was recorded.
+    pub(crate) fn incarnation(&self, position: u64) -> u32 {
+        let of = self.incarnations.iter().find(|(_, first)| *first <= position);
+        of.map_or(1, |(ordinal, _)| *ordinal)
+    }
+
     /// Events with what the store knows of them, their ids rendered.
     pub(crate) async fn recorded(
         &self,
@@ -60,8 +66,7 @@ impl Rendering {
             .collect::<Result<_, _>>()?;
         self.load_definitions(connection, &events).await?;
         let recorded = |(position, Linked { event, hash }): (u64, Linked)| {
-            let of = self.incarnations.iter().find(|(_, first)| *first <= position);
-            let incarnation = of.map_or(1, |(ordinal, _)| *ordinal);
+            let incarnation = self.incarnation(position);
             let Ok(definition) = self.known(event.subject.sequence(), event.version, None);
             let ids = definition.and_then(|definition| event.ids(&definition));
             Recorded::new(self.authority, incarnation, position, hash, event, ids)

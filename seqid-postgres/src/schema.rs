@@ -7,7 +7,8 @@ use crate::config::PostgresConfig;
 use crate::connections::open_error;
 use crate::error::OpenError;
 use crate::error::Restored;
-use crate::identity::{self, Identity, Place};
+use crate::identity::{self, Anchor, Identity, Place};
+use crate::state_file::State;
 
 /// The steps from each version to the next: the first makes version 1.
 const STEPS: [&str; KNOWN as usize] = [include_str!("schema/1.sql")];
@@ -18,13 +19,21 @@ const KNOWN: u32 = 1;
 /// What marks the schema as seqid's.
 const MARK: &str = "seqid: document numbers. Made and changed by seqid alone.";
 
-/// Brings the schema up to date, and answers what the database is. Several instances may do so at once.
+/// Brings the schema up to date, and answers what the database is and what this instance knows of it. Several instances may
+/// do so at once.
 pub(crate) async fn prepare(
     config: &PostgresConfig,
     connection: &mut PgConnection,
-) -> Result<Identity, OpenError> {
+) -> Result<(Identity, Anchor), OpenError> {
+    let state = match &config.state_file {
+        Some(path) => State::read(path).map_err(|source| OpenError::StateFile {
+            path: path.clone(),
+            source,
+        })?,
+        None => None,
+    };
     identity::require_primary(config, connection).await?;
-    let prepared = migrate(config, connection).await;
+    let prepared = migrate(config, connection, state).await;
     if prepared.is_err() {
         // The connection is closed next, which does the same.
         let _closed_next = sqlx::raw_sql("ROLLBACK").execute(connection).await;
@@ -32,7 +41,11 @@ pub(crate) async fn prepare(
     prepared
 }
 
-async fn migrate(config: &PostgresConfig, connection: &mut PgConnection) -> Result<Identity, OpenError> {
+async fn migrate(
+    config: &PostgresConfig,
+    connection: &mut PgConnection,
+    state: Option<State>,
+) -> Result<(Identity, Anchor), OpenError> {
     let database = |source| open_error(config, source);
     // Others wait for the whole of it: making the schema takes longer than a lock is waited for otherwise.
     sqlx::raw_sql("BEGIN; SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(1936027004, 0)")
@@ -45,6 +58,13 @@ async fn migrate(config: &PostgresConfig, connection: &mut PgConnection) -> Resu
             place: config.place(),
             found,
             known: KNOWN,
+        });
+    }
+    if found == 0 && state.is_some() {
+        // Nothing is made in what may be the wrong database.
+        return Err(OpenError::Restored {
+            place: config.place(),
+            how: Restored::Other,
         });
     }
     for (version, step) in (1..)
@@ -80,6 +100,7 @@ async fn migrate(config: &PostgresConfig, connection: &mut PgConnection) -> Resu
             .map_err(database)?;
     }
     let identity = identity(config, connection).await?;
+    let anchor = identity::require_state(config, connection, &identity, state).await?;
     sqlx::raw_sql("SELECT seqid.add_month(now()::date), seqid.add_month((now() + interval '1 month')::date)")
         .execute(&mut *connection)
         .await
@@ -88,7 +109,7 @@ async fn migrate(config: &PostgresConfig, connection: &mut PgConnection) -> Resu
         .execute(&mut *connection)
         .await
         .map_err(database)?;
-    Ok(identity)
+    Ok((identity, anchor))
 }
 
 /// The version of the schema, 0 if there is none.
@@ -126,6 +147,38 @@ async fn version(config: &PostgresConfig, connection: &mut PgConnection) -> Resu
     Ok(u32::try_from(version).unwrap_or_default())
 }
 
+/// Refuses a database whose schema this program did not bring up to date.
+pub(crate) async fn require_known(
+    config: &PostgresConfig,
+    connection: &mut PgConnection,
+) -> Result<(), OpenError> {
+    let place = || config.place();
+    match version(config, connection).await? {
+        KNOWN => Ok(()),
+        0 => Err(OpenError::Empty { place: place() }),
+        found => Err(OpenError::NewerSchema {
+            place: place(),
+            found,
+            known: KNOWN,
+        }),
+    }
+}
+
+/// The name of the store.
+pub(crate) async fn authority(
+    config: &PostgresConfig,
+    connection: &mut PgConnection,
+) -> Result<Authority, OpenError> {
+    let authority: Vec<u8> = sqlx::query_scalar("SELECT authority FROM seqid.store")
+        .fetch_one(connection)
+        .await
+        .map_err(|source| open_error(config, source))?;
+    let foreign = |_| OpenError::Foreign {
+        place: config.place(),
+    };
+    authority.try_into().map(Authority).map_err(foreign)
+}
+
 /// What the database is. A new one gets its name here.
 async fn identity(config: &PostgresConfig, connection: &mut PgConnection) -> Result<Identity, OpenError> {
     let database = |source| open_error(config, source);
@@ -138,7 +191,7 @@ async fn identity(config: &PostgresConfig, connection: &mut PgConnection) -> Res
         return begin(connection, place).await.map_err(database);
     };
     let row = sqlx::query(
-        "SELECT system_identifier, timeline, database::bigint, counters::bigint FROM seqid.incarnation \
+        "SELECT system_identifier, timeline, database::bigint, counters::bigint, ordinal FROM seqid.incarnation \
          ORDER BY ordinal DESC LIMIT 1",
     )
     .fetch_one(connection)
@@ -161,6 +214,7 @@ async fn identity(config: &PostgresConfig, connection: &mut PgConnection) -> Res
     })?;
     Ok(Identity {
         authority: Authority(authority),
+        incarnation: u32::try_from(row.get::<i32, _>(4)).unwrap_or_default(),
         place,
     })
 }
@@ -185,6 +239,7 @@ async fn begin(connection: &mut PgConnection, place: Place) -> sqlx::Result<Iden
     let authority = <[u8; 16]>::try_from(authority).map_err(|_| sqlx::Error::RowNotFound)?;
     Ok(Identity {
         authority: Authority(authority),
+        incarnation: 1,
         place,
     })
 }

@@ -23,7 +23,7 @@ use crate::engine::{Engine, Server};
 use crate::error::{Fault, OpenError};
 use crate::outbox::Outbox;
 use crate::read::{self, Rendering};
-use crate::{audit, schema};
+use crate::{audit, housekeeping, schema};
 
 /// Counters, definitions and audit in a PostgreSQL database, shared with other instances.
 ///
@@ -31,7 +31,7 @@ use crate::{audit, schema};
 /// was begun.
 #[derive(Debug)]
 pub struct PostgresStore {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     lanes: Lanes,
     rendering: Arc<Rendering>,
     outbox: Outbox,
@@ -48,7 +48,7 @@ impl PostgresStore {
     /// Outside of a tokio runtime.
     pub async fn open(config: PostgresConfig, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         let mut connection = connect(&config).await?;
-        let identity = schema::prepare(&config, &mut connection).await?;
+        let (identity, anchor) = schema::prepare(&config, &mut connection).await?;
         let rendering = Rendering::new(&mut connection, identity.authority).await;
         let rendering = rendering.map_err(|fault| match fault {
             Fault::Postgres(source) => open_error(&config, source),
@@ -56,7 +56,8 @@ impl PostgresStore {
                 place: config.place(),
             },
         })?;
-        let engine = Arc::new(Engine::new(config, identity, observer));
+        let engine = Arc::new(Engine::new(config, identity, anchor, observer));
+        housekeeping::start(&engine);
         let server = Arc::new(Server(Arc::clone(&engine)));
         Ok(Self {
             lanes: Lanes::start(&server, &capabilities(&engine.config)),

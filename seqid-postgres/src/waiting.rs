@@ -1,17 +1,19 @@
-//! Commands of counters that another session has locked: an ERP that drew a number in a transaction of its own, mostly.
-//! They wait apart, so that they hold up no other counter.
+//! Commands of counters that others have locked: another instance that draws from the same counter, or an ERP that drew a
+//! number in a transaction of its own. They wait apart, so that they hold up no other counter.
+//!
+//! Whoever waits has taken nothing yet: once the row is free, all that came meanwhile is carried out together. So several
+//! instances on one busy counter take turns with full batches.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use seqid_core::command::Command;
 use seqid_core::counter::CounterKey;
 use seqid_core::intake::Sealed;
 use seqid_core::store::StoreError;
 
-use crate::engine::{Engine, Failure, How, refuse};
+use crate::engine::{Engine, Failure, refuse};
 
 /// How many commands may wait for one locked counter.
 const CAPACITY: usize = 1_024;
@@ -24,6 +26,12 @@ pub(crate) struct Waiting(Mutex<HashMap<CounterKey, Vec<Deferred>>>);
 struct Deferred {
     sealed: Sealed,
     since: Instant,
+}
+
+impl Deferred {
+    fn refuse_late(self) {
+        self.sealed.answer(Err(StoreError::Late));
+    }
 }
 
 impl Waiting {
@@ -56,22 +64,64 @@ impl Waiting {
         }
     }
 
-    /// Takes what waits for a counter. Once nothing does, the next one starts anew.
-    fn take(&self, counter: &CounterKey) -> Option<Vec<Deferred>> {
+    /// Lets those of a batch wait whose counters are waited for, and answers the others.
+    pub(crate) fn join(&self, batch: Vec<Sealed>) -> Vec<Sealed> {
         let mut queues = self.lock();
-        let queue = queues.get_mut(counter)?;
-        if queue.is_empty() {
-            queues.remove(counter);
-            return None;
+        if queues.is_empty() {
+            return batch;
         }
-        Some(std::mem::take(queue))
+        let since = Instant::now();
+        let mut others = Vec::with_capacity(batch.len());
+        for sealed in batch {
+            let queue = sealed
+                .command
+                .act
+                .counter()
+                .and_then(|counter| queues.get_mut(counter));
+            match queue {
+                Some(queue) if queue.len() < CAPACITY => queue.push(Deferred { sealed, since }),
+                _ => others.push(sealed),
+            }
+        }
+        others
     }
 
-    fn put_back(&self, counter: &CounterKey, mut deferred: Vec<Deferred>) {
+    /// Whether anything waits for a counter. Once nothing does, the next one starts anew.
+    fn is_needed(&self, counter: &CounterKey) -> bool {
+        let mut queues = self.lock();
+        let needed = queues.get(counter).is_some_and(|queue| !queue.is_empty());
+        if !needed {
+            queues.remove(counter);
+        }
+        needed
+    }
+
+    /// Takes what waits for a counter.
+    fn take(&self, counter: &CounterKey) -> Vec<Deferred> {
+        self.lock()
+            .get_mut(counter)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Puts back what was taken and could not be carried out yet.
+    fn put_back(&self, counter: &CounterKey, mut taken: Vec<Deferred>) {
         let mut queues = self.lock();
         let queue = queues.entry(counter.clone()).or_default();
-        deferred.append(queue);
-        *queue = deferred;
+        taken.append(queue);
+        *queue = taken;
+    }
+
+    /// Takes those that need not wait any longer: their deadline has passed, or they waited for as long as one may.
+    fn take_over(&self, counter: &CounterKey, longest: Duration) -> Vec<Deferred> {
+        let is_over = |deferred: &mut Deferred| {
+            deferred.sealed.command.is_late() || deferred.since.elapsed() >= longest
+        };
+        let mut queues = self.lock();
+        let queue = queues.get_mut(counter);
+        queue
+            .map(|queue| queue.extract_if(.., is_over).collect())
+            .unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CounterKey, Vec<Deferred>>> {
@@ -80,37 +130,55 @@ impl Waiting {
 }
 
 async fn serve(engine: Arc<Engine>, counter: CounterKey) {
-    while let Some(waiting) = engine.waiting.take(&counter) {
-        let (late, waiting): (Vec<_>, Vec<_>) = waiting
-            .into_iter()
-            .partition(|deferred| deferred.sealed.command.is_late());
-        for deferred in late {
-            deferred.sealed.answer(Err(StoreError::Late));
-        }
-        if waiting.is_empty() {
-            continue;
-        }
-        let commands: Vec<&Command> = waiting.iter().map(|deferred| &deferred.sealed.command).collect();
-        match engine.transact(&commands, How::Patiently).await {
+    while engine.waiting.is_needed(&counter) {
+        let mut taken = Vec::new();
+        let take = || {
+            let (late, open): (Vec<_>, Vec<_>) = engine
+                .waiting
+                .take(&counter)
+                .into_iter()
+                .partition(|deferred| deferred.sealed.command.is_late());
+            late.into_iter().for_each(Deferred::refuse_late);
+            taken = open;
+            taken
+                .iter()
+                .map(|deferred| deferred.sealed.command.clone())
+                .collect()
+        };
+        match engine.transact_patiently(&counter, take).await {
             Ok(decided) => {
-                for (deferred, reply) in waiting.into_iter().zip(decided) {
-                    let reply = reply.unwrap_or(Err(seqid_core::ledger::Refusal::NotDefined));
-                    deferred.sealed.answer(reply.map_err(StoreError::from));
+                for (deferred, reply) in taken.into_iter().zip(decided) {
+                    // Whoever waits skips nothing.
+                    let reply =
+                        reply.map_or(Err(StoreError::Draining), |reply| reply.map_err(StoreError::from));
+                    deferred.sealed.answer(reply);
                 }
+                // Those who were answered are about to come again.
+                tokio::task::yield_now().await;
             }
             Err(Failure::Undone(fault)) if fault.is_of_a_lock() => {
-                let (over, waiting): (Vec<_>, Vec<_>) = waiting
+                engine.waiting.put_back(&counter, taken);
+                let over = engine.waiting.take_over(&counter, engine.config.timeout);
+                let (late, over): (Vec<_>, Vec<_>) = over
                     .into_iter()
-                    .partition(|deferred| deferred.since.elapsed() >= engine.config.timeout);
-                engine.waiting.put_back(&counter, waiting);
+                    .partition(|deferred| deferred.sealed.command.is_late());
+                late.into_iter().for_each(Deferred::refuse_late);
                 if !over.is_empty() {
-                    let over = over.into_iter().map(|deferred| deferred.sealed).collect();
-                    refuse(over, Failure::Undone(fault));
+                    refuse(
+                        over.into_iter().map(|deferred| deferred.sealed).collect(),
+                        Failure::Undone(fault),
+                    );
                 }
             }
             Err(failure) => {
-                let waiting = waiting.into_iter().map(|deferred| deferred.sealed).collect();
-                refuse(waiting, failure);
+                if taken.is_empty() {
+                    // The server is not there: nothing was taken, and nobody is to wait for it.
+                    taken = engine.waiting.take(&counter);
+                }
+                refuse(
+                    taken.into_iter().map(|deferred| deferred.sealed).collect(),
+                    failure,
+                );
             }
         }
     }

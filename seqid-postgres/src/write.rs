@@ -15,33 +15,40 @@ use crate::types::{Day, Instant, signed, signed_len, signed32};
 
 /// Events and the new states of their counters, with the keys that made them: how many keys were recorded. A key that is
 /// too old to count is taken over.
-const WRITE: &str = "\
-    WITH recorded AS (\
-        INSERT INTO seqid.event (position, at, sequence, chain, kind, n, generation, epoch, first, step, count, \
-            version, mode, date, fields, actor, client, request, reference, relates_to, reason, key, fingerprint, \
-            detail, reservation, expires_at, on_expiry, hash) \
-        SELECT nextval('seqid.event_position'), $1, u.* \
-        FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::integer[], $7::integer[], \
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::smallint[], $13::date[], $14::text[], \
-            $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bytea[], \
-            $23::text[], $24::bytea[], $25::timestamptz[], $26::smallint[], $27::bytea[]) u\
-    ), moved AS (\
-        UPDATE seqid.counter c SET \
-            version = u.version, generation = u.generation, epoch = u.epoch, next = u.next, last = u.last, \
-            last_date = u.last_date, status = u.status, n = u.n, hash = u.hash, reserved = u.reserved, \
-            voided = u.voided, free = u.free, next_expiry = u.next_expiry \
-        FROM unnest($28::bigint[], $29::integer[], $30::integer[], $31::integer[], $32::bigint[], $33::bigint[], \
-            $34::date[], $35::text[], $36::bigint[], $37::bytea[], $38::bigint[], $39::bigint[], $40::bigint[], \
-            $41::timestamptz[]) \
-            u (id, version, generation, epoch, next, last, last_date, status, n, hash, reserved, voided, free, \
-               next_expiry) \
-        WHERE c.id = u.id\
-    ), keyed AS (\
-        INSERT INTO seqid.idempotency_key AS k (name, chain, n, at) \
-        SELECT u.name, u.chain, u.n, $1 FROM unnest($42::bytea[], $43::bigint[], $44::bigint[]) u (name, chain, n) \
-        ON CONFLICT (name) DO UPDATE SET chain = excluded.chain, n = excluded.n, at = excluded.at WHERE k.at < $45 \
-        RETURNING 1\
-    ) SELECT count(*) FROM keyed";
+macro_rules! record {
+    ($into:literal, $position:literal) => {
+        concat!(
+            "WITH recorded AS (INSERT INTO ",
+            $into,
+            "at, sequence, chain, kind, n, generation, epoch, first, step, count, version, mode, date, fields, actor, \
+             client, request, reference, relates_to, reason, key, fingerprint, detail, reservation, expires_at, \
+             on_expiry, hash) SELECT ",
+            $position,
+            "$1, u.* FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::integer[], \
+             $7::integer[], $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::smallint[], $13::date[], \
+             $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], \
+             $22::bytea[], $23::text[], $24::bytea[], $25::timestamptz[], $26::smallint[], $27::bytea[]) u\
+             ), moved AS (\
+             UPDATE seqid.counter c SET version = u.version, generation = u.generation, epoch = u.epoch, \
+             next = u.next, last = u.last, last_date = u.last_date, status = u.status, n = u.n, hash = u.hash, \
+             reserved = u.reserved, voided = u.voided, free = u.free, next_expiry = u.next_expiry \
+             FROM unnest($28::bigint[], $29::integer[], $30::integer[], $31::integer[], $32::bigint[], $33::bigint[], \
+             $34::date[], $35::text[], $36::bigint[], $37::bytea[], $38::bigint[], $39::bigint[], $40::bigint[], \
+             $41::timestamptz[]) u (id, version, generation, epoch, next, last, last_date, status, n, hash, reserved, \
+             voided, free, next_expiry) WHERE c.id = u.id\
+             ), keyed AS (\
+             INSERT INTO seqid.idempotency_key AS k (name, chain, n, at) SELECT u.name, u.chain, u.n, $1 \
+             FROM unnest($42::bytea[], $43::bigint[], $44::bigint[]) u (name, chain, n) \
+             ON CONFLICT (name) DO UPDATE SET chain = excluded.chain, n = excluded.n, at = excluded.at \
+             WHERE k.at < $45 RETURNING 1\
+             ) SELECT count(*) FROM keyed"
+        )
+    };
+}
+
+const RECORD: &str = record!("seqid.event (position, ", "nextval('seqid.event_position'), ");
+/// The events get their positions at the commit.
+const RECORD_WAITING: &str = record!("seqid.event_waiting (", "");
 
 const INSERT_SEQUENCES: &str = "\
     INSERT INTO seqid.sequence (id, tenant, prefix, prefix_folded, head, implicit, archived, opened, closed_through, \
@@ -74,7 +81,9 @@ impl Batch<'_> {
         if changes.events.is_empty() {
             return Ok(());
         }
-        self.add_month().await?;
+        if !self.is_callers {
+            self.add_month().await?;
+        }
         self.write_sequences(&changes.sequences).await?;
         let moved = self.insert_counters(&changes.counters).await?;
         let Changes { events, marks, .. } = changes;
@@ -98,7 +107,7 @@ impl Batch<'_> {
             .bind(Day(month.first()))
             .execute(&mut *self.connection)
             .await?;
-        self.month = Some(month);
+        self.written.month = Some(month);
         Ok(())
     }
 
@@ -124,16 +133,19 @@ impl Batch<'_> {
             .collect();
         let all = || events.iter().map(|(_, linked)| &linked.event);
         let sequences = all().map(|event| self.sequences.get(event.subject.sequence()).copied());
-        let keyed: Vec<([u8; 16], i64, i64)> = events
+        let mut keyed: Vec<([u8; 16], i64, i64)> = events
             .iter()
             .filter_map(|(chain, linked)| {
                 let event = &linked.event;
                 Some((event.key.as_ref()?.name().0, *chain, signed(event.n)))
             })
             .collect();
+        // Two transactions that wait for one another's keys do so in one order.
+        keyed.sort_unstable();
         let states = || moved.iter().map(|(_, state)| *state);
         let oldest = self.now.saturating_sub(self.engine.config.key_retention);
-        let recorded: i64 = sqlx::query_scalar(WRITE)
+        let sql = if self.is_callers { RECORD_WAITING } else { RECORD };
+        let recorded: i64 = sqlx::query_scalar(sql)
             .bind(Instant(self.now))
             .bind(sequences.bind_iter())
             .bind(events.iter().map(|(chain, _)| *chain).bind_iter())
@@ -225,7 +237,7 @@ impl Batch<'_> {
             .bind(Instant(oldest))
             .fetch_one(&mut *self.connection)
             .await?;
-        self.head = events.last().map(|(chain, linked)| {
+        self.written.head = events.last().map(|(chain, linked)| {
             let n = linked.event.n;
             (*chain, Link { n, hash: linked.hash })
         });
@@ -371,7 +383,7 @@ impl Batch<'_> {
             .await?;
         for (id, key) in new {
             self.counters.insert(key.clone(), id);
-            self.opened.push((key.clone(), id));
+            self.written.opened.push((key.clone(), id));
         }
         Ok(moved)
     }

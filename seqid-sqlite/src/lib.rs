@@ -26,6 +26,7 @@ mod writer;
 pub use backup::backup;
 pub use config::SqliteConfig;
 pub use error::{Damage, OpenError, Restored};
-pub use recover::{Recovery, RecoveryReport, recover};
+pub use recover::{RecoveryReport, recover};
+pub use seqid_core::recovery::Recovery;
 pub use store::SqliteStore;
 pub use verify::verify;

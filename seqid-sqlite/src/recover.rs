@@ -6,13 +6,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 use seqid_core::Definition;
 use seqid_core::clock::Clock;
-use seqid_core::command::{Act, Command, Shift, Target};
+use seqid_core::command::Command;
 use seqid_core::compiled::CompiledDefinitions;
-use seqid_core::counter::{CounterKey, SequenceKey};
-use seqid_core::event::Origin;
-use seqid_core::line::{Line, LineParts, Version};
-use seqid_core::names::{Label, Reason};
-use seqid_core::time::{Date, Zone};
+use seqid_core::counter::SequenceKey;
+use seqid_core::line::Version;
+use seqid_core::recovery::Recovery;
+use seqid_core::time::Zone;
 
 use crate::batch::{Batch, Tables};
 use crate::catch_up::catch_up;
@@ -24,31 +23,6 @@ use crate::rows;
 
 /// How many counters are moved at a time.
 const PAGE: usize = 1_000;
-
-/// Why a file is accepted, by whom, and how far its counters are moved.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Recovery {
-    /// Goes into every counter's audit.
-    pub reason: Reason,
-    /// Goes there too.
-    pub actor: Option<Label>,
-    /// How many numbers of each counter are jumped over: at least as many as may have been given out since the file
-    /// was written. 0 repeats every number that was, and is right only if none was.
-    pub margin: u64,
-}
-
-impl Recovery {
-    /// Accepts a file without moving its counters.
-    #[must_use]
-    pub fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            actor: None,
-            margin: 0,
-        }
-    }
-}
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,10 +105,6 @@ fn transact(
             recovery.reason.as_str(),
         ],
     )?;
-    let origin = Arc::new(Origin {
-        actor: recovery.actor.clone(),
-        ..Origin::default()
-    });
     let definitions = CompiledDefinitions::default();
     let today = Zone::UTC.date_at(now);
     let mut moved = 0;
@@ -147,14 +117,10 @@ fn transact(
             let mut commands = Vec::with_capacity(page.len());
             for record in &page {
                 let version = |number| version(connection, &definitions, &sequence, number);
-                let line = line(&record.key, version(head)?, version(record.state.version)?, today)?;
-                let target = Target::NewEpoch(recovery.margin);
-                let shift = Shift {
-                    line: Arc::new(line),
-                    target,
-                    reason: Some(recovery.reason.clone()),
-                };
-                commands.push(Command::new(Act::Shift(shift), Arc::clone(&origin)));
+                let (head, opened) = (version(head)?, version(record.state.version)?);
+                let number = opened.number;
+                let command = recovery.new_epoch(&record.key, head, opened, today);
+                commands.push(command.map_err(|_| Fault::Definition(number))?);
             }
             moved += commands.len() as u64;
             let commands: Vec<&Command> = commands.iter().collect();
@@ -186,22 +152,4 @@ fn version(
     let found = definitions.find(sequence, number, || read::version(connection, sequence, number))?;
     let definition: Definition = found.ok_or(Fault::Definition(number))?;
     Ok(Version { number, definition })
-}
-
-fn line(key: &CounterKey, head: Version, opened: Version, today: Date) -> Result<Line, Fault> {
-    let period = key.period();
-    let date = if period.contains(today) {
-        today
-    } else {
-        period.first().unwrap_or(today)
-    };
-    let (number, fields) = (opened.number, opened.definition.example_fields());
-    Line::new(LineParts {
-        key: key.clone(),
-        head,
-        opened,
-        date,
-        fields,
-    })
-    .map_err(|_| Fault::Definition(number))
 }

@@ -19,14 +19,42 @@ use crate::time::{Date, Timestamp};
 /// How often a draw follows a definition that changes under it, or goes on to a successor.
 const ATTEMPTS: usize = 16;
 
+/// Carries out the commands of one caller, one after the other.
+pub trait Apply: Send {
+    /// Carries out a command.
+    fn apply(&mut self, command: Command) -> impl Future<Output = Result<Reply, StoreError>> + Send;
+}
+
+/// By the store of an issuer.
+impl Apply for &Issuer {
+    async fn apply(&mut self, command: Command) -> Result<Reply, StoreError> {
+        Issuer::apply(self, command).await
+    }
+}
+
 impl Issuer {
     pub(super) async fn draw_numbers(&self, request: DrawRequest) -> Result<Issued, Error> {
-        Ok(self.draw_or_hold(request, None).await?.0)
+        self.draw_through(&mut &*self, request).await
+    }
+
+    /// Draws as [`Numbering::draw`](crate::Numbering::draw) does, but has the draw carried out by something else than
+    /// its store as such: by a transaction of the caller's own on it, mostly. The sequence's definition is still read from
+    /// the store, and made there if the draw is its first.
+    ///
+    /// # Errors
+    /// As for any draw. What a transaction was told is true only if it is committed.
+    pub async fn draw_through(
+        &self,
+        through: &mut impl Apply,
+        request: DrawRequest,
+    ) -> Result<Issued, Error> {
+        Ok(self.draw_or_hold(through, request, None).await?.0)
     }
 
     /// Draws numbers, to be issued or to be held for a while.
     pub(super) async fn draw_or_hold(
         &self,
+        through: &mut impl Apply,
         mut request: DrawRequest,
         hold: Option<(ReservationId, Duration)>,
     ) -> Result<Drawn, Error> {
@@ -85,7 +113,7 @@ impl Issuer {
                 .with_key(keyed.clone())
                 .with_kin(chain.kin(at, sent.as_ref()))
                 .with_deadline(request.deadline);
-            match self.apply(command).await {
+            match through.apply(command).await {
                 Ok(Reply::Granted(granted)) => {
                     let request_id = origin.request.clone();
                     let mut issued = issued(&sequence, &line, granted, request.reference, request_id)?;

@@ -84,7 +84,7 @@ impl Issuer {
             require_gapless(sequence.head().definition.mode())?;
         }
         let id = self.reservations.next(self.clock.now());
-        let (issued, line, hold) = self.draw_or_hold(draw, Some((id, ttl))).await?;
+        let (issued, line, hold) = self.draw_or_hold(&mut &*self, draw, Some((id, ttl))).await?;
         let Some((reservation, expires_at)) = hold else {
             return Err(StoreError::Unknown(Arc::new(WrongReply)).into());
         };

@@ -41,6 +41,7 @@ use crate::reservation::ReservationId;
 use crate::store::{Ledger, StoreError};
 use crate::time::{Date, Zone};
 
+pub use draw::Apply;
 use hold::Reservations;
 use sequences::Sequences;
 

@@ -165,6 +165,23 @@ BEGIN
 END
 $$;
 
+-- Begins a draw in a transaction of the caller's own, which shares groups too. Answers whose database it is. Each statement must
+-- see what was committed by then, or a number could be given out by a definition that holds no more.
+CREATE FUNCTION seqid.share(groups integer[]) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+    one integer;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'seqid draws in transactions of isolation READ COMMITTED only'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    FOREACH one IN ARRAY groups LOOP
+        PERFORM pg_advisory_xact_lock_shared(seqid.lock_class('sequence'), one);
+    END LOOP;
+    RETURN (SELECT authority FROM seqid.store);
+END
+$$;
+
 -- The same for one who changes what holds for these groups: nobody else is at work in them.
 CREATE FUNCTION seqid.enter_alone(groups integer[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -192,6 +209,56 @@ BEGIN
     RETURN least(last, lowest);
 END
 $$;
+
+-- Events of transactions that stay open for as long as their callers like. They get their positions when the transaction
+-- commits: readers stop at the lowest position that is being given out. Nobody ever sees a row of another transaction here,
+-- and `xact` is indexed so that none is passed over either. `ticket` is the order in which they happened.
+CREATE TABLE seqid.event_waiting (
+    xact   xid8   NOT NULL DEFAULT pg_current_xact_id(),
+    ticket bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    LIKE seqid.event,
+    PRIMARY KEY (xact, ticket)
+);
+ALTER TABLE seqid.event_waiting DROP COLUMN position;
+
+-- Moves the waiting events of this transaction into the log: the first row's trigger moves them all, so that one lock says
+-- that positions are being given out. The month's partition is added here too, for its lock is one for the whole database.
+CREATE FUNCTION seqid.record_waiting() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM seqid.event_waiting WHERE xact = NEW.xact AND ticket = NEW.ticket) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM seqid.add_month(month)
+    FROM (SELECT DISTINCT date_trunc('month', at AT TIME ZONE 'UTC')::date AS month
+          FROM seqid.event_waiting WHERE xact = NEW.xact) months;
+    PERFORM pg_advisory_xact_lock_shared(seqid.position_lock(last_value)) FROM seqid.event_position;
+    WITH gone AS (
+        DELETE FROM seqid.event_waiting WHERE xact = NEW.xact RETURNING *
+    )
+    INSERT INTO seqid.event (position, at, sequence, chain, kind, n, generation, epoch, first, step, count, version, mode,
+        date, fields, actor, client, request, reference, relates_to, reason, key, fingerprint, detail, reservation,
+        expires_at, on_expiry, hash)
+    SELECT nextval('seqid.event_position'), g.at, g.sequence, g.chain, g.kind, g.n, g.generation, g.epoch, g.first, g.step,
+           g.count, g.version, g.mode, g.date, g.fields, g.actor, g.client, g.request, g.reference, g.relates_to, g.reason,
+           g.key, g.fingerprint, g.detail, g.reservation, g.expires_at, g.on_expiry, g.hash
+    FROM (SELECT * FROM gone ORDER BY ticket) g;
+    RETURN NULL;
+END
+$$;
+
+-- Fires when the transaction commits, before its locks are let go: positions rise within a chain.
+CREATE CONSTRAINT TRIGGER record AFTER INSERT ON seqid.event_waiting
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION seqid.record_waiting();
+
+-- The log, with what waits for the commit of this transaction.
+CREATE VIEW seqid.event_and_own AS
+SELECT * FROM seqid.event
+UNION ALL
+SELECT 0, w.at, w.sequence, w.chain, w.kind, w.n, w.generation, w.epoch, w.first, w.step, w.count, w.version, w.mode, w.date,
+       w.fields, w.actor, w.client, w.request, w.reference, w.relates_to, w.reason, w.key, w.fingerprint, w.detail,
+       w.reservation, w.expires_at, w.on_expiry, w.hash
+FROM seqid.event_waiting w WHERE w.xact = pg_current_xact_id_if_assigned();
 
 -- How many events of a chain there are up to a position.
 CREATE FUNCTION seqid.n_at(of_chain bigint, up_to bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$

@@ -1,0 +1,67 @@
+//! What is done beside the draws, by a task that ends with the store: the state file is kept up to date, months get their
+//! partitions before they begin, and idempotency keys that are too old to count are removed.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::connections::within;
+use crate::engine::Engine;
+use crate::error::Fault;
+use crate::types::Instant as At;
+
+/// The state file is written so often while numbers are drawn, and once more at the end.
+const STATE_EVERY: Duration = Duration::from_millis(250);
+/// How often the database is tidied up.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How many keys are removed at a time.
+const KEYS: i64 = 1_000;
+
+/// Starts the task.
+pub(crate) fn start(engine: &Arc<Engine>) {
+    let engine = Arc::downgrade(engine);
+    tokio::spawn(run(engine));
+}
+
+async fn run(engine: Weak<Engine>) {
+    let mut tidied: Option<Instant> = None;
+    loop {
+        tokio::time::sleep(STATE_EVERY).await;
+        let Some(engine) = engine.upgrade() else { return };
+        if engine.is_closed() {
+            return;
+        }
+        engine.write_state().await;
+        if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            tidied = Some(Instant::now());
+            if let Err(fault) = tidy(&engine).await {
+                tracing::warn!(
+                    error = &fault as &dyn std::error::Error,
+                    "the database was not tidied up"
+                );
+            }
+        }
+    }
+}
+
+async fn tidy(engine: &Arc<Engine>) -> Result<(), Fault> {
+    let mut lease = engine.readers.get_checked().await?;
+    let next_month = sqlx::raw_sql("SELECT seqid.add_month((clock_timestamp() + interval '20 days')::date)");
+    within(engine.config.timeout, next_month.execute(&mut lease.connection)).await??;
+    loop {
+        use seqid_core::clock::Clock;
+        let oldest = engine.clock.now().saturating_sub(engine.config.key_retention);
+        let removed = sqlx::query(
+            "DELETE FROM seqid.idempotency_key WHERE name IN (\
+             SELECT name FROM seqid.idempotency_key WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        )
+        .bind(At(oldest))
+        .bind(KEYS)
+        .execute(&mut lease.connection);
+        let removed = within(engine.config.timeout, removed).await??;
+        if removed.rows_affected() < KEYS.cast_unsigned() {
+            break;
+        }
+    }
+    lease.give_back();
+    Ok(())
+}
