@@ -89,7 +89,8 @@ impl PostgresConfig {
     }
 
     /// The server and database, for people.
-    pub(crate) fn place(&self) -> String {
+    #[must_use]
+    pub fn place(&self) -> String {
         let connect = &self.connect;
         let database = connect.get_database().unwrap_or(connect.get_username());
         match connect.get_socket() {

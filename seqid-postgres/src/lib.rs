@@ -28,5 +28,9 @@ pub use config::PostgresConfig;
 pub use error::{OpenError, Restored};
 pub use recover::{RecoveryReport, recover};
 pub use seqid_core::recovery::Recovery;
+pub use sqlx::postgres::{PgConnectOptions, PgSslMode};
 pub use store::PostgresStore;
 pub use verify::verify;
+
+/// Whether this build can reach a server by TLS: the feature `tls`.
+pub const HAS_TLS: bool = cfg!(feature = "tls");

@@ -21,6 +21,11 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When there is no data file, or the copy cannot be written.
 pub(crate) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    ensure!(
+        config.database.is_none(),
+        "the numbers are in {}: back that up as a whole with the tools of PostgreSQL, such as pg_basebackup or pg_dump",
+        config.place()
+    );
     let (file, to) = (config.file(), arguments.to.display());
     ensure!(
         file.exists(),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use axum::Router;
 use seqid_core::clock::{Clock, SystemClock};
 use seqid_core::json_lines::JsonLines;
-use seqid_core::store::Capabilities;
+use seqid_core::store::{AuditLog, Capabilities, EventSource, Ledger};
 use seqid_core::{Code, Issuer};
 use seqid_http::{NotReady, Service};
+use seqid_postgres::PostgresStore;
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 use tokio::sync::watch;
 
@@ -19,11 +20,16 @@ use crate::metrics::Metrics;
 use crate::relay::{self, Lag, Progress};
 use crate::signing::CheckpointKey;
 
+/// A store that the service can be composed over.
+pub(crate) trait Served: Ledger + EventSource {}
+
+impl<T: Ledger + EventSource> Served for T {}
+
 /// The parts of the service.
 #[derive(Debug)]
 pub(crate) struct Composed {
     /// Where the numbers are.
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Served>,
     /// Where events are delivered to, and how far that has come.
     pub(crate) events: Option<(JsonLines, Arc<Progress>)>,
     /// Where checkpoints are appended.
@@ -59,11 +65,12 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
         metrics.add(Lag(Arc::clone(progress)));
     }
     let metrics = Arc::new(metrics);
-    let (store, sink) = open(config, Arc::clone(&clock), Arc::clone(&metrics)).await?;
-    verify(seqid_core::CounterStore::capabilities(&store))?;
-    let store = Arc::new(store);
+    let sink = open_sink(config).await?;
+    let (store, clock) = open(config, clock, Arc::clone(&metrics)).await?;
+    verify(store.capabilities())?;
 
-    let issuer = Issuer::builder(Arc::clone(&store) as _)
+    let ledger: Arc<dyn Ledger> = Arc::clone(&store) as _;
+    let issuer = Issuer::builder(ledger)
         .clock(clock)
         .observer(Arc::clone(&metrics) as _)
         .implicit(config.implicit)
@@ -104,18 +111,57 @@ fn service(
         })
 }
 
+/// Opens the file of events before the store: a wrong one is found before a number is given.
+async fn open_sink(config: &Config) -> anyhow::Result<Option<JsonLines>> {
+    let Some(path) = config.events_file.clone() else {
+        return Ok(None);
+    };
+    let opened = tokio::task::spawn_blocking(move || relay::open(&path)).await;
+    opened
+        .context("the file of events could not be opened")?
+        .map(Some)
+}
+
+/// Opens the store, and answers the clock that an issuer over it reads.
 async fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-) -> anyhow::Result<(SqliteStore, Option<JsonLines>)> {
-    let (store, events_file) = (store_config(config), config.events_file.clone());
-    let opened = tokio::task::spawn_blocking(move || {
-        let store = SqliteStore::open(store, clock, metrics)?;
-        let sink = events_file.as_deref().map(relay::open).transpose()?;
-        Ok((store, sink))
-    });
-    opened.await.context("the store could not be opened")?
+) -> anyhow::Result<(Arc<dyn Served>, Arc<dyn Clock>)> {
+    if let Some(database) = &config.database {
+        let store = PostgresStore::open(database.clone(), metrics).await?;
+        require_no_file(config, &store).await?;
+        let clock = store.clock();
+        return Ok((Arc::new(store), clock));
+    }
+    let (store, of_store) = (store_config(config), Arc::clone(&clock));
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(store, of_store, metrics));
+    let store = opened.await.context("the store could not be opened")??;
+    Ok((Arc::new(store), clock))
+}
+
+/// An empty database beside a data file with numbers would give those out again.
+async fn require_no_file(config: &Config, store: &PostgresStore) -> anyhow::Result<()> {
+    let file = config.file();
+    if !file.exists() || !store.events(0, 1).await?.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{} is empty, but {} holds numbers that were given out from that file. Carry its counters over before you move \
+         the file away: for each of them, POST /api/v1/sync with its last number to a service on the database, or unset \
+         DATABASE_URL and DB_HOST to go on with the file",
+        config.place(),
+        file.display()
+    )
+}
+
+/// Runs a command that asks a database, on this thread.
+///
+/// # Errors
+/// When the system has no room for it.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.context("cannot wait for a database")?.block_on(future))
 }
 
 /// The store that this configuration means.

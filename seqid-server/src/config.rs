@@ -1,5 +1,6 @@
 //! What an operator can set, read from flags, environment and file, and checked before anything is opened.
 
+mod database;
 mod sources;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use seqid_core::ImplicitPolicy;
 use seqid_core::time::Zone;
+use seqid_postgres::PostgresConfig;
 
 use crate::telemetry::{self, LogFormat};
 use sources::Sources;
@@ -47,6 +49,65 @@ pub(crate) struct Settings {
     /// Folder of the data file seqid.db, made when there is none. Must be on a local disk [default: seqid-data]
     #[arg(long, global = true, env = "SEQID_DATA", value_name = "FOLDER")]
     data: Option<String>,
+
+    /// URL of a PostgreSQL database to keep the numbers in, instead of the data file: postgres://user:password@host/name.
+    /// Several instances may share one [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+
+    /// Host of that database, in place of a URL: a name, an address or the folder of a socket [default: none]
+    #[arg(long, global = true, env = "DB_HOST", value_name = "HOST")]
+    db_host: Option<String>,
+
+    /// Its port [default: 5432]
+    #[arg(long, global = true, env = "DB_PORT", value_name = "NUMBER")]
+    db_port: Option<String>,
+
+    /// Its name [default: seqid]
+    #[arg(long, global = true, env = "DB_NAME", value_name = "NAME")]
+    db_name: Option<String>,
+
+    /// The role that connects [default: seqid]
+    #[arg(long, global = true, env = "DB_USER", value_name = "NAME")]
+    db_user: Option<String>,
+
+    /// Its password. Better set by the variable or the file: other users of the machine can read command lines
+    /// [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "DB_PASSWORD",
+        value_name = "TEXT",
+        hide_env_values = true
+    )]
+    db_password: Option<String>,
+
+    /// TLS to the database: disable, allow, prefer, require, verify-ca or verify-full [default: prefer]
+    #[arg(long, global = true, env = "DB_SSLMODE", value_name = "MODE")]
+    db_sslmode: Option<String>,
+
+    /// File with the certificates that the database's may be signed by [default: those of the web]
+    #[arg(long, global = true, env = "DB_SSLROOTCERT", value_name = "PATH")]
+    db_sslrootcert: Option<String>,
+
+    /// How many batches may be in flight to the database at a time, each on a connection of its own
+    /// [default: half as many as there are cores, at most 4]
+    #[arg(long, global = true, env = "SEQID_DB_LANES", value_name = "NUMBER")]
+    db_lanes: Option<String>,
+
+    /// How many connections read from the database beside them [default: 4]
+    #[arg(long, global = true, env = "SEQID_DB_READERS", value_name = "NUMBER")]
+    db_readers: Option<String>,
+
+    /// How long to wait for a connection to the database, and for the answer to one statement [default: 10000]
+    #[arg(long, global = true, env = "SEQID_DB_TIMEOUT_MS", value_name = "MILLISECONDS")]
+    db_timeout_ms: Option<String>,
 
     /// Zone whose calendar decides "today" in definitions that name no zone [default: UTC]
     #[arg(long, global = true, env = "SEQID_TIME_ZONE", value_name = "ZONE")]
@@ -94,9 +155,7 @@ pub(crate) struct Settings {
 
 /// Variables of backends and transports that this build does not have. Ignoring one would let an operator believe
 /// that the service runs on it.
-const ABSENT: [(&str, &str); 5] = [
-    ("DATABASE_URL", "PostgreSQL"),
-    ("DB_HOST", "PostgreSQL"),
+const ABSENT: [(&str, &str); 3] = [
     ("GRPC_PORT", "gRPC"),
     ("RABBITMQ_URL", "RabbitMQ"),
     ("REDIS_ADDR", "Redis"),
@@ -113,6 +172,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// The data folder.
     pub(crate) data: PathBuf,
+    /// The database that is served in place of the data file.
+    pub(crate) database: Option<PostgresConfig>,
     /// The zone of definitions that name none.
     pub(crate) time_zone: Zone,
     /// When draws define sequences.
@@ -187,6 +248,7 @@ impl Config {
             "a whole number from 1 to 36500",
             |text| within(text, 1, 36_500).map(|days| Duration::from_secs(days * 24 * 60 * 60)),
         );
+        let database = database::read(&mut sources, &data, retention);
         let deadline = sources.read(
             "deadline_ms",
             "10000",
@@ -215,6 +277,7 @@ impl Config {
             log_level,
             log_format,
             data,
+            database,
             time_zone,
             implicit,
             allow_repeats,
@@ -227,6 +290,17 @@ impl Config {
             shutdown,
             effective,
         })
+    }
+
+    /// Where the numbers are kept, for people.
+    pub(crate) fn place(&self) -> String {
+        match &self.database {
+            Some(database) => format!("the PostgreSQL database {}", database.place()),
+            None => {
+                let file = self.file();
+                std::path::absolute(&file).unwrap_or(file).display().to_string()
+            }
+        }
     }
 
     /// The data file.

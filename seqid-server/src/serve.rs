@@ -3,14 +3,12 @@
 use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use seqid_core::ImplicitPolicy;
-use seqid_core::store::CounterStore;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
@@ -76,9 +74,9 @@ async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()
 
     say(
         &mut io::stdout(),
-        &banner(address, &absolute(&config.file()), config.implicit),
+        &banner(address, &config.place(), config.implicit),
     );
-    tracing::info!(%address, file = %config.file().display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    tracing::info!(%address, store = config.place(), version = env!("CARGO_PKG_VERSION"), "serving");
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "NO AUTHENTICATION: whoever reaches this address can draw and reset numbers");
     }
@@ -136,17 +134,10 @@ fn cannot_listen(address: SocketAddr, error: io::Error) -> anyhow::Error {
     anyhow!("cannot listen on {address}: {advice}")
 }
 
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path)
-        .unwrap_or_else(|_| path.to_owned())
-        .display()
-        .to_string()
-}
-
 /// What a person who has just started the service wants to know.
-fn banner(address: SocketAddr, file: &str, implicit: ImplicitPolicy) -> String {
+fn banner(address: SocketAddr, place: &str, implicit: ImplicitPolicy) -> String {
     let url = format!("http://{}", reachable(address));
-    let mut text = format!("seqid listens on http://{address} and keeps its numbers in {file}\n");
+    let mut text = format!("seqid listens on http://{address} and keeps its numbers in {place}\n");
     text += if address.ip().is_loopback() {
         "It asks nobody who they are, and can be reached from this machine only.\n"
     } else {

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::signing::{self, PublicKey};
-use crate::{say, with_causes};
+use crate::{compose, say, with_causes};
 
 /// What the command is for.
 pub(crate) const ABOUT: &str = "\
@@ -102,15 +102,11 @@ fn verify(arguments: &Arguments, matches: &ArgMatches) -> anyhow::Result<Outcome
     let (source, report, lines) = match &arguments.export {
         Some(path) => {
             let (report, lines) = of_export(path, verifier.ids())?;
-            (path.clone(), report, Some(lines))
+            (path.display().to_string(), report, Some(lines))
         }
         None => {
-            let path = match &arguments.file {
-                Some(path) => path.clone(),
-                None => Config::read(matches)?.file(),
-            };
-            let report = of_file(&path, verifier)?;
-            (path, report, None)
+            let (source, report) = of_store(arguments.file.as_deref(), verifier, matches)?;
+            (source, report, None)
         }
     };
     Ok(Outcome {
@@ -123,6 +119,33 @@ fn verify(arguments: &Arguments, matches: &ArgMatches) -> anyhow::Result<Outcome
             .into_iter()
             .max_by_key(|kept| kept.heads.position),
     })
+}
+
+/// The data file that is named, or what the configuration names.
+fn of_store(
+    file: Option<&Path>,
+    verifier: Verifier,
+    matches: &ArgMatches,
+) -> anyhow::Result<(String, Report)> {
+    if let Some(path) = file {
+        return Ok((path.display().to_string(), of_file(path, verifier)?));
+    }
+    let config = Config::read(matches)?;
+    let report = match &config.database {
+        None => of_file(&config.file(), verifier)?,
+        Some(database) => {
+            let mut progress = Progress::new();
+            let verified = seqid_postgres::verify(database, verifier, |position, last| {
+                progress.show(position, last);
+            });
+            compose::block_on(verified)??
+        }
+    };
+    let source = match &config.database {
+        None => config.file().display().to_string(),
+        Some(database) => database.place(),
+    };
+    Ok((source, report))
 }
 
 fn of_file(path: &Path, verifier: Verifier) -> anyhow::Result<Report> {
@@ -238,7 +261,7 @@ impl Kept {
 
 /// What is told.
 struct Outcome {
-    source: PathBuf,
+    source: String,
     report: Report,
     lines: Option<Lines>,
     given: usize,
@@ -254,7 +277,7 @@ impl Outcome {
             found,
             ..
         } = &self.report;
-        let source = self.source.display();
+        let source = &self.source;
         let verdict = match found {
             0 => "nothing is wrong".to_owned(),
             1 => "SOMETHING IS WRONG, 1 fault".to_owned(),
@@ -319,7 +342,7 @@ impl Outcome {
             .collect();
         json!({
             "clean": report.is_clean(),
-            "source": self.source.display().to_string(),
+            "source": self.source,
             "authority": heads["authority"],
             "incarnation": heads["incarnation"],
             "position": heads["position"],

@@ -19,7 +19,7 @@ struct Setting {
     message: &'static str,
 }
 
-const SETTINGS: [Setting; 12] = [
+const SETTINGS: [Setting; 19] = [
     Setting {
         key: "port",
         variable: "PORT",
@@ -69,6 +69,69 @@ const SETTINGS: [Setting; 12] = [
         allowed: &["x", "/var/lib/seqid", "a folder"],
         refused: &[],
         message: "a path",
+    },
+    Setting {
+        key: "db_host",
+        variable: "DB_HOST",
+        default: "",
+        allowed: &["localhost", "db.example.com", "10.0.0.1", "/run/postgresql"],
+        refused: &[],
+        message: "a host name, an address or a folder with a socket",
+    },
+    Setting {
+        key: "db_port",
+        variable: "DB_PORT",
+        default: "5432",
+        allowed: &["1", "65535"],
+        refused: &["0", "65536", "postgres"],
+        message: "a whole number from 1 to 65535",
+    },
+    Setting {
+        key: "db_name",
+        variable: "DB_NAME",
+        default: "seqid",
+        allowed: &["erp"],
+        refused: &[],
+        message: "the name of a database",
+    },
+    Setting {
+        key: "db_user",
+        variable: "DB_USER",
+        default: "seqid",
+        allowed: &["erp"],
+        refused: &[],
+        message: "the name of a role",
+    },
+    Setting {
+        key: "db_sslmode",
+        variable: "DB_SSLMODE",
+        default: "",
+        allowed: &[
+            "disable",
+            "allow",
+            "prefer",
+            "require",
+            "verify-ca",
+            "verify-full",
+        ],
+        refused: &["on", "tls", "true"],
+        message: "disable, allow, prefer, require, verify-ca or verify-full",
+    },
+    Setting {
+        key: "db_readers",
+        variable: "SEQID_DB_READERS",
+        default: "4",
+        allowed: &["1", "64"],
+        refused: &["0", "65", "many"],
+        message: "a whole number from 1 to 64",
+    },
+    Setting {
+        key: "db_timeout_ms",
+        variable: "SEQID_DB_TIMEOUT_MS",
+        default: "10000",
+        allowed: &["100", "600000"],
+        refused: &["99", "600001", "10s"],
+        message: "a whole number from 100 to 600000",
     },
     Setting {
         key: "time_zone",
@@ -327,11 +390,52 @@ fn a_file_that_cannot_be_read_is_refused() {
 }
 
 #[test]
+fn what_names_a_database_is_checked_and_its_password_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = "postgres://erp:secret@db.example.com/numbers";
+    let shown = run(check_config(folder.path())
+        .env("DATABASE_URL", url)
+        .env("DB_PASSWORD", "secret"));
+    assert!(
+        shown.stdout.contains("# database_url is set  # DATABASE_URL"),
+        "{}",
+        shown.stdout
+    );
+    assert!(
+        shown.stdout.contains("# db_password is set  # DB_PASSWORD"),
+        "{}",
+        shown.stdout
+    );
+    let both = run(check_config(folder.path())
+        .env("DATABASE_URL", url)
+        .env("DB_HOST", "localhost"));
+    both.refused(&["DATABASE_URL", "DB_HOST"]);
+    let wrong = run(check_config(folder.path()).env("DATABASE_URL", "mysql://erp:secret@localhost"));
+    wrong.refused(&["DATABASE_URL", "must be a URL such as postgres://"]);
+    let tls = run(check_config(folder.path()).env("DATABASE_URL", format!("{url}?sslmode=verify-full")));
+    tls.refused(&["feature `tls`"]);
+    for ended in [shown, both, wrong, tls] {
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn a_database_that_is_not_there_keeps_the_service_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut start = program(folder.path());
+    // Nobody listens on port 1.
+    start
+        .env("PORT", "0")
+        .env("DB_HOST", "127.0.0.1")
+        .env("DB_PORT", "1");
+    run(start.env("DB_PASSWORD", "secret")).refused(&["no PostgreSQL server answers", "127.0.0.1:1"]);
+}
+
+#[test]
 fn a_variable_of_a_backend_that_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (variable, backend) in [
-        ("DATABASE_URL", "PostgreSQL"),
-        ("DB_HOST", "PostgreSQL"),
         ("GRPC_PORT", "gRPC"),
         ("RABBITMQ_URL", "RabbitMQ"),
         ("REDIS_ADDR", "Redis"),

@@ -19,12 +19,20 @@ pub(crate) struct Effective {
     key: &'static str,
     value: Option<String>,
     from: String,
+    /// It is not to be shown.
+    is_secret: bool,
 }
 
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, value, from } = self;
+        let Self {
+            key,
+            value,
+            from,
+            is_secret,
+        } = self;
         match value {
+            Some(_) if *is_secret => write!(f, "# {key} is set  # {from}"),
             None => write!(f, "# {key} is not set"),
             Some(bare) if bare.parse::<i64>().is_ok() || bare.parse::<bool>().is_ok() => {
                 write!(f, "{key} = {bare}  # {from}")
@@ -96,10 +104,35 @@ impl<'a> Sources<'a> {
     pub(super) fn refuse_variable(&mut self, variable: &str, backend: &str) {
         if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
             self.problems.push(format!(
-                "{variable} is set, but this build has no {backend}: it keeps its data in one file and serves REST. \
-                 Unset {variable} to run it so"
+                "{variable} is set, but this build has no {backend}: it keeps its numbers in a file or in PostgreSQL, \
+                 and serves REST. Unset {variable} to run it so"
             ));
         }
+    }
+
+    /// Something that is wrong with several settings together.
+    pub(super) fn refuse(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// A setting that need not be there, and that nobody is shown.
+    pub(super) fn read_secret<T>(
+        &mut self,
+        key: &'static str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let problems = self.problems.len();
+        let value = self.read_optional(key, allowed, parse);
+        if let Some(setting) = self.effective.last_mut()
+            && setting.value.is_some()
+        {
+            setting.is_secret = true;
+            if self.problems.len() > problems {
+                self.problems[problems] = format!("{} must be {allowed}", setting.from);
+            }
+        }
+        value
     }
 
     /// A setting, or its default. A wrong value is kept for [`Sources::finish`].
@@ -129,6 +162,7 @@ impl<'a> Sources<'a> {
             key,
             value: None,
             from: "default".to_owned(),
+            is_secret: false,
         };
         let mut value = None;
         if let Some(Given { text, name }) = self.on_the_line(key).or_else(|| self.in_the_file(key)) {
