@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,7 @@ pub(crate) struct Engine {
     rows: Mutex<HashMap<CounterKey, i64>>,
     months: Mutex<HashSet<Month>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
+    is_away: AtomicBool,
 }
 
 impl Engine {
@@ -81,6 +82,7 @@ impl Engine {
             rows: Mutex::default(),
             months: Mutex::default(),
             tasks: tokio::sync::Mutex::default(),
+            is_away: AtomicBool::new(false),
             observer,
             anchor,
             identity,
@@ -113,6 +115,17 @@ impl Engine {
     /// Whether the partition of a month is known to be there.
     pub(crate) fn has_month(&self, month: Month) -> bool {
         lock(&self.months).contains(&month)
+    }
+
+    /// Whether the server did not answer when it was asked last.
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of whether the server answered.
+    pub(crate) fn note(&self, fault: Option<&Fault>) {
+        let is_away = fault.is_some_and(Fault::is_of_the_connection);
+        self.is_away.store(is_away, Ordering::Relaxed);
     }
 
     /// Starts a task that [`close`](Self::close) waits for.
@@ -286,6 +299,7 @@ impl Engine {
     async fn finish(&self, mut lease: Lease, written: Written) -> Result<(), Failure> {
         self.commit(&mut lease).await?;
         lease.give_back();
+        self.note(None);
         for (key, id) in &written.opened {
             self.remember_row(key, *id);
         }
@@ -306,7 +320,10 @@ impl Engine {
 
     /// Begins a transaction. A connection that died while it waited for work is replaced once: nothing was sent on it.
     async fn begin(&self, connections: &Arc<Connections>, sql: String) -> Result<Lease, Fault> {
-        let mut lease = connections.get().await?;
+        let mut lease = connections
+            .get()
+            .await
+            .inspect_err(|fault| self.note(Some(fault)))?;
         match self.execute(&mut lease, sql.clone()).await {
             Ok(()) => return Ok(lease),
             Err(fault) if fault.is_of_the_connection() => drop(lease),
@@ -315,7 +332,10 @@ impl Engine {
                 return Err(fault);
             }
         }
-        let mut lease = connections.get_new().await?;
+        let mut lease = connections
+            .get_new()
+            .await
+            .inspect_err(|fault| self.note(Some(fault)))?;
         match self.execute(&mut lease, sql).await {
             Ok(()) => Ok(lease),
             Err(fault) => {
@@ -335,6 +355,7 @@ impl Engine {
     }
 
     async fn roll_back(&self, mut lease: Lease, fault: &Fault) {
+        self.note(Some(fault));
         if !fault.is_of_the_connection() && self.execute(&mut lease, "ROLLBACK".to_owned()).await.is_ok() {
             lease.give_back();
         }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::connections::within;
+use crate::connections::{Lease, within};
 use crate::engine::Engine;
 use crate::error::Fault;
 use crate::types::Instant as At;
@@ -31,6 +31,9 @@ async fn run(engine: Weak<Engine>) {
             return;
         }
         engine.write_state().await;
+        if engine.is_away() && engine.readers.get_checked().await.map(Lease::give_back).is_ok() {
+            engine.note(None);
+        }
         if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
             tidied = Some(Instant::now());
             if let Err(fault) = tidy(&engine).await {

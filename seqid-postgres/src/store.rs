@@ -74,6 +74,12 @@ impl PostgresStore {
         Arc::new(EngineClock(Arc::clone(&self.engine)))
     }
 
+    /// Whether the server answered when it was asked last. While it does not, it is asked again all the time.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        !self.engine.is_away()
+    }
+
     async fn reader(&self) -> Result<Lease, StoreError> {
         Ok(self.engine.readers.get_checked().await?)
     }

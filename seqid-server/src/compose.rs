@@ -21,9 +21,22 @@ use crate::relay::{self, Lag, Progress};
 use crate::signing::CheckpointKey;
 
 /// A store that the service can be composed over.
-pub(crate) trait Served: Ledger + EventSource {}
+pub(crate) trait Served: Ledger + EventSource {
+    /// Whether it can be reached.
+    fn is_available(&self) -> bool;
+}
 
-impl<T: Ledger + EventSource> Served for T {}
+impl Served for SqliteStore {
+    fn is_available(&self) -> bool {
+        true
+    }
+}
+
+impl Served for PostgresStore {
+    fn is_available(&self) -> bool {
+        PostgresStore::is_available(self)
+    }
+}
 
 /// The parts of the service.
 #[derive(Debug)]
@@ -78,7 +91,7 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
         .build();
     let issuer = Arc::new(issuer);
     tokio::spawn(ends.watch(Arc::clone(&issuer) as _, stop.clone()));
-    let service = service(config, issuer, Arc::clone(&metrics), stop);
+    let service = service(config, issuer, Arc::clone(&metrics), Arc::clone(&store), stop);
     let service = match key {
         Some(key) => service.sign(move |checkpoint| key.sign(checkpoint)),
         None => service,
@@ -96,18 +109,27 @@ fn service(
     config: &Config,
     issuer: Arc<Issuer>,
     metrics: Arc<Metrics>,
+    store: Arc<dyn Served>,
     stop: watch::Receiver<bool>,
 ) -> Service {
     Service::new(issuer)
         .allow_repeats(config.allow_repeats)
         .deadline(config.deadline)
         .metrics(move || metrics.text())
-        .ready(move || match *stop.borrow() {
-            true => Err(NotReady {
-                code: Code::Draining,
-                reason: "the service is stopping".to_owned(),
-            }),
-            false => Ok(()),
+        .ready(move || {
+            let obstacle = |code, reason: &str| {
+                Err(NotReady {
+                    code,
+                    reason: reason.to_owned(),
+                })
+            };
+            if *stop.borrow() {
+                obstacle(Code::Draining, "the service is stopping")
+            } else if store.is_available() {
+                Ok(())
+            } else {
+                obstacle(Code::StoreUnavailable, "the database does not answer")
+            }
         })
 }
 
