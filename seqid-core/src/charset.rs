@@ -108,6 +108,11 @@ impl CharSet {
         starts.filter(|&c| self.contains(c) && !allowed.contains(c)).min()
     }
 
+    /// Its characters as ranges, first and last each, in order. No two of them touch.
+    pub fn ranges(&self) -> impl Iterator<Item = (char, char)> + '_ {
+        self.ranges.iter().copied()
+    }
+
     /// The members in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = char> + '_ {
         self.ranges.iter().flat_map(|&(first, last)| first..=last)
@@ -292,6 +297,7 @@ mod tests {
             prop_assert_eq!(union.contains(c), a.contains(c) || b.contains(c));
             prop_assert!(a.iter().chain(b.iter()).all(|c| union.contains(c)));
             prop_assert_eq!(a.without_range('0', '9').contains(c), a.contains(c) && !c.is_ascii_digit());
+            prop_assert_eq!(a.ranges().any(|(first, last)| (first..=last).contains(&c)), a.contains(c));
             prop_assert_eq!(a.first_common(&b), a.iter().find(|&c| b.contains(c)));
             prop_assert_eq!(a.first_outside(&b), a.iter().find(|&c| !b.contains(c)));
         }

@@ -12,6 +12,7 @@ mod identity;
 mod load;
 mod marks;
 mod outbox;
+mod plan;
 mod read;
 mod recover;
 mod rows;

@@ -11,7 +11,10 @@ use crate::identity::{self, Anchor, Identity, Place};
 use crate::state_file::State;
 
 /// The steps from each version to the next: the first makes version 1.
-const STEPS: [&str; KNOWN as usize] = [include_str!("schema/1.sql")];
+const STEPS: [&str; KNOWN as usize] = [concat!(
+    include_str!("schema/1.sql"),
+    include_str!("schema/draw.sql")
+)];
 
 /// The newest version.
 const KNOWN: u32 = 1;
@@ -101,6 +104,11 @@ async fn migrate(
     }
     let identity = identity(config, connection).await?;
     let anchor = identity::require_state(config, connection, &identity, state).await?;
+    sqlx::query("UPDATE seqid.store SET key_retention = $1 * interval '1 s' WHERE key_retention <> $1 * interval '1 s'")
+        .bind(config.key_retention.as_secs_f64())
+        .execute(&mut *connection)
+        .await
+        .map_err(database)?;
     sqlx::raw_sql("SELECT seqid.add_month(now()::date), seqid.add_month((now() + interval '1 month')::date)")
         .execute(&mut *connection)
         .await

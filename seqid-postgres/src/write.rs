@@ -10,6 +10,7 @@ use crate::batch::Batch;
 use crate::engine::Month;
 use crate::error::Fault;
 use crate::load::folded_scope;
+use crate::plan;
 use crate::rows::{mode_code, status_word};
 use crate::types::{Day, Instant, signed, signed_len, signed32};
 
@@ -70,9 +71,10 @@ const INSERT_COUNTERS: &str = "\
         $15::text[], $16::bigint[], $17::bytea[], $18::bigint[], $19::bigint[], $20::bigint[], $21::timestamptz[])";
 
 const INSERT_DEFINITIONS: &str = "\
-    INSERT INTO seqid.definition (sequence, version, spec, at, actor) \
-    SELECT u.sequence, u.version, u.spec, $1, u.actor \
-    FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::text[]) u (sequence, version, spec, actor)";
+    INSERT INTO seqid.definition (sequence, version, spec, plan, at, actor) \
+    SELECT u.sequence, u.version, u.spec, u.plan::jsonb, $1, u.actor \
+    FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::text[], $6::text[]) \
+        u (sequence, version, spec, actor, plan)";
 
 impl Batch<'_> {
     /// Writes all that changed.
@@ -418,6 +420,7 @@ impl Batch<'_> {
                     .map(|(_, event)| event.origin.actor.as_ref().map(|text| text.as_str()))
                     .bind_iter(),
             )
+            .bind(defined.iter().map(|(_, event)| plan::of(event)).bind_iter())
             .execute(&mut *self.connection)
             .await?;
         Ok(())

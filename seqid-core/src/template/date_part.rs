@@ -1,5 +1,6 @@
 //! The parts of a date that a template can print: what each takes from a day, and how it is written.
 
+use super::outline::DateText;
 use crate::charset::CharSet;
 use crate::period::{self, Calendar, IsoWeek};
 use crate::time::{Date, Timestamp, Zone};
@@ -263,6 +264,21 @@ impl DatePart {
         }
     }
 
+    /// How it is written, as data.
+    pub(super) fn outline(&self) -> DateText {
+        match self.style {
+            Style::Padded(width) => DateText::Padded(width),
+            Style::Year(shift) => DateText::Year {
+                digits: self.function.year_modulus().1,
+                add: shift.by(),
+            },
+            Style::Names(names) => DateText::Names {
+                first: self.function.first(),
+                names,
+            },
+        }
+    }
+
     /// Appends the text of a value of this part's function.
     pub(super) fn push(&self, value: u16, out: &mut String) {
         match self.style {
@@ -385,6 +401,36 @@ impl Basis {
 }
 
 impl Function {
+    /// Its name in an outline. Stores keep it: never change one.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Year { basis, .. } => match basis {
+                Basis::Calendar => "year",
+                Basis::Iso => "iso_year",
+                Basis::FiscalStart => "fiscal_year_start",
+                Basis::FiscalEnd => "fiscal_year_end",
+            },
+            Self::Century => "century",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Half => "half",
+            Self::Day => "day",
+            Self::DayOfYear => "day_of_year",
+            Self::Week(rule) => match rule {
+                WeekRule::Iso => "week_iso",
+                WeekRule::Monday => "week_from_monday",
+                WeekRule::Sunday => "week_from_sunday",
+                WeekRule::Clamped => "week_clamped",
+            },
+            Self::Weekday => "weekday",
+            Self::FiscalQuarter => "fiscal_quarter",
+            Self::FiscalPeriod => "fiscal_period",
+            Self::Hour => "hour",
+            Self::Minute => "minute",
+            Self::Second => "second",
+        }
+    }
+
     /// The value of a moment.
     pub(super) fn value(self, calendar: Calendar, moment: Moment) -> u16 {
         let date = moment.date;

@@ -6,6 +6,7 @@
 pub mod check_digit;
 mod date_part;
 mod grammar;
+mod outline;
 mod parse;
 mod period_check;
 mod piece;
@@ -19,6 +20,7 @@ pub mod overlap;
 
 use std::fmt;
 
+pub use outline::{DateText, Day, Part, Shown};
 pub use parse::DatedReader;
 pub use render::{Fixed, RenderError};
 
@@ -211,6 +213,12 @@ impl Template {
     #[must_use]
     pub fn capacity(&self, max_length: Option<usize>) -> Option<Number> {
         piece::capacity(&self.pieces, max_length)
+    }
+
+    /// What its ids are made of, in their order: all that another program needs to write the same ones.
+    #[must_use]
+    pub fn outline(&self) -> Vec<Part> {
+        self.pieces.iter().map(Part::from).collect()
     }
 
     /// Whether ids depend on the instant of issue, so that they cannot be known before.

@@ -114,6 +114,11 @@ impl SeqFormat {
         needed.take_while(|&rest| rest > 0).count().max(self.width)
     }
 
+    /// The digits in ascending order.
+    pub(super) fn digits(&self) -> &str {
+        std::str::from_utf8(self.digits.as_bytes()).unwrap_or_default()
+    }
+
     pub(super) fn shortest(&self) -> usize {
         self.width
     }

@@ -738,3 +738,28 @@ proptest! {
         prop_assert!(own.is_some(), "{:?}", texts);
     }
 }
+
+#[test]
+fn an_outline_says_all_that_ids_are_made_of() {
+    let setup = reset(Reset::FiscalYear)
+        .scope(&[field("b", "A-Z", 2, 2)])
+        .fields(&[field("c", "a-z", 5, 5)]);
+    let text = "{b}/{fy}-{mm|en}{c|last=3|upper}{seq:4!|base=8}{now:%H}{check:mod11_2|over=seq|ten=0}";
+    let outline = setup.compile(text).unwrap().outline();
+    let json = serde_json::to_value(&outline).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!([
+            {"field": {"scope": true, "name": "b", "transforms": []}},
+            {"text": "/"},
+            {"date": {"day": "date", "value": "fiscal_year_start", "text": {"year": {"digits": 4, "add": 0}}}},
+            {"text": "-"},
+            {"date": {"day": "date", "value": "month", "text": {"names": {"first": 1, "names": [
+                "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]}}}},
+            {"field": {"scope": false, "name": "c", "transforms": [{"last": 3}, "upper"]}},
+            {"seq": {"digits": "01234567", "width": 4}},
+            {"date": {"day": "now", "value": "hour", "text": {"padded": 2}}},
+            {"check": {"algorithm": "mod11_2", "ten": "0", "over": [6]}},
+        ])
+    );
+}

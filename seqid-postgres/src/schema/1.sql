@@ -1,10 +1,12 @@
 -- Everything lies in the schema `seqid`. Instants are in UTC, hashes and names of stores are bytes.
 -- `NULL` in `next` means that no larger number exists.
 
+-- `key_retention` is that of the instance that was opened last: draws in SQL know no other.
 CREATE TABLE seqid.store (
-    id           integer PRIMARY KEY CHECK (id = 1),
-    authority    bytea   NOT NULL CHECK (length(authority) = 16),
-    acknowledged bigint  NOT NULL DEFAULT 0
+    id            integer  PRIMARY KEY CHECK (id = 1),
+    authority     bytea    NOT NULL CHECK (length(authority) = 16),
+    acknowledged  bigint   NOT NULL DEFAULT 0,
+    key_retention interval NOT NULL DEFAULT '30 days'
 );
 
 -- What tells this database from a copy of it. A new incarnation begins when an operator accepts a database that went back
@@ -45,10 +47,12 @@ CREATE TABLE seqid.sequence (
     UNIQUE (tenant, prefix_folded)
 );
 
+-- `plan` is what draws in SQL need of it, compiled: see plan.rs.
 CREATE TABLE seqid.definition (
     sequence bigint      NOT NULL REFERENCES seqid.sequence (id),
     version  integer     NOT NULL,
     spec     text        NOT NULL,
+    plan     jsonb       NOT NULL,
     at       timestamptz NOT NULL,
     actor    text,
     PRIMARY KEY (sequence, version)
@@ -194,22 +198,6 @@ BEGIN
 END
 $$;
 
--- The position up to which every event is there that ever will be: no transaction is at work that has a lower one.
--- Volatile, so that each of its statements sees what is committed by then: the last position must be read first.
-CREATE FUNCTION seqid.horizon() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    last   bigint;
-    lowest bigint;
-BEGIN
-    SELECT last_value INTO last FROM seqid.event_position;
-    SELECT min((classid::bigint << 32 | objid::bigint) & 281474976710655) INTO lowest
-    FROM pg_locks
-    WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = 29541
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
-    RETURN least(last, lowest);
-END
-$$;
-
 -- Events of transactions that stay open for as long as their callers like. They get their positions when the transaction
 -- commits: readers stop at the lowest position that is being given out. Nobody ever sees a row of another transaction here,
 -- and `xact` is indexed so that none is passed over either. `ticket` is the order in which they happened.
@@ -250,6 +238,22 @@ $$;
 -- Fires when the transaction commits, before its locks are let go: positions rise within a chain.
 CREATE CONSTRAINT TRIGGER record AFTER INSERT ON seqid.event_waiting
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION seqid.record_waiting();
+
+-- The position up to which every event is there that ever will be: no transaction is at work that has a lower one.
+-- Volatile, so that each of its statements sees what is committed by then: the last position must be read first.
+CREATE FUNCTION seqid.horizon() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    last   bigint;
+    lowest bigint;
+BEGIN
+    SELECT last_value INTO last FROM seqid.event_position;
+    SELECT min((classid::bigint << 32 | objid::bigint) & 281474976710655) INTO lowest
+    FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = 29541
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+    RETURN least(last, lowest);
+END
+$$;
 
 -- The log, with what waits for the commit of this transaction.
 CREATE VIEW seqid.event_and_own AS
