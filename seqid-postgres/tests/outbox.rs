@@ -103,7 +103,9 @@ async fn whoever_reads_in_order_while_three_instances_draw_misses_nothing() {
     while let Some(drawn) = drawing.join_next().await {
         drawn.unwrap();
     }
-    let (relayed, followed) = (relayed.await.unwrap(), followed.await.unwrap());
+    let both = async { tokio::try_join!(relayed, followed).unwrap() };
+    let both = tokio::time::timeout(Duration::from_secs(60), both).await;
+    let (relayed, followed) = both.expect("a reader that misses an event waits for it in vain");
     let read = positions(&stores[2].events(0, 2 * all).await.unwrap());
     assert_eq!(read.len(), all);
     assert!(read.is_sorted());
