@@ -158,6 +158,11 @@ pub(crate) fn open_error(config: &PostgresConfig, source: sqlx::Error) -> OpenEr
         (Some("3D000"), _) => OpenError::NoDatabase { place, source },
         // insufficient_privilege
         (Some("42501"), _) => OpenError::NotAllowed { place, user, source },
+        // What the server sends as its certificate, or in place of one.
+        (None, sqlx::Error::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            OpenError::Tls { place, source }
+        }
+        (None, sqlx::Error::Tls(_)) => OpenError::Tls { place, source },
         (None, sqlx::Error::Io(_)) => OpenError::Unreachable { place, source },
         _ => OpenError::Database { place, source },
     }

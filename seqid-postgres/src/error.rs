@@ -20,6 +20,17 @@ pub enum OpenError {
         #[source]
         source: sqlx::Error,
     },
+    /// The connection cannot be secured as it is asked for.
+    #[error(
+        "{place} cannot be reached by TLS: check its certificate, sslrootcert, and that the server has ssl on"
+    )]
+    Tls {
+        /// The database.
+        place: String,
+        /// What is wrong.
+        #[source]
+        source: sqlx::Error,
+    },
     /// The server does not let the user in.
     #[error("{place} does not let user {user} in: check user and password, and pg_hba.conf of the server")]
     Login {
