@@ -157,7 +157,10 @@ pub(crate) fn open_error(config: &PostgresConfig, source: sqlx::Error) -> OpenEr
         // invalid_catalog_name
         (Some("3D000"), _) => OpenError::NoDatabase { place, source },
         // insufficient_privilege
-        (Some("42501"), _) => OpenError::NotAllowed { place, user, source },
+        (Some("42501"), _) => {
+            let source = Some(source);
+            OpenError::NotAllowed { place, user, source }
+        }
         // What the server sends as its certificate, or in place of one.
         (None, sqlx::Error::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
             OpenError::Tls { place, source }

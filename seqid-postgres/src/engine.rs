@@ -24,6 +24,7 @@ use crate::config::PostgresConfig;
 use crate::connections::{Connections, Lease, within};
 use crate::error::Fault;
 use crate::identity::{Anchor, Identity};
+use crate::notices;
 use crate::waiting::Waiting;
 
 /// How many connections wait for locks that others hold.
@@ -54,6 +55,8 @@ pub(crate) struct Engine {
     months: Mutex<HashSet<Month>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     is_away: AtomicBool,
+    /// Has the state file, so that an older state is never written over a newer one.
+    state_file: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -83,6 +86,7 @@ impl Engine {
             months: Mutex::default(),
             tasks: tokio::sync::Mutex::default(),
             is_away: AtomicBool::new(false),
+            state_file: tokio::sync::Mutex::default(),
             observer,
             anchor,
             identity,
@@ -154,11 +158,13 @@ impl Engine {
         let Some(path) = self.config.state_file.clone() else {
             return;
         };
+        let _alone = self.state_file.lock().await;
         let Some(state) = self.anchor.take_unwritten(&self.identity) else {
             return;
         };
         let written = tokio::task::spawn_blocking(move || state.write(&path)).await;
         if let Ok(Err(error)) = written {
+            self.anchor.set_unwritten();
             tracing::warn!(%error, "the state file could not be written");
         }
     }
@@ -345,10 +351,15 @@ impl Engine {
         }
     }
 
-    /// Commits. Once COMMIT is sent, only the server's own word that it aborted makes the outcome known.
+    /// Commits. Once COMMIT is sent, only the server's own word that it aborted makes the outcome known, or its answer
+    /// without a warning.
     async fn commit(&self, lease: &mut Lease) -> Result<(), Failure> {
-        match self.execute(lease, "COMMIT".to_owned()).await {
-            Ok(()) => Ok(()),
+        let (committed, warning) = notices::heard(self.execute(lease, "COMMIT".to_owned())).await;
+        match committed {
+            Ok(()) => match warning {
+                None => Ok(()),
+                Some(text) => Err(Failure::Unknown(Fault::Warned(text))),
+            },
             Err(fault) if fault.is_abort() => Err(Failure::Undone(fault)),
             Err(fault) => Err(Failure::Unknown(fault)),
         }

@@ -20,17 +20,6 @@ pub enum OpenError {
         #[source]
         source: sqlx::Error,
     },
-    /// The connection cannot be secured as it is asked for.
-    #[error(
-        "{place} cannot be reached by TLS: check its certificate, sslrootcert, and that the server has ssl on"
-    )]
-    Tls {
-        /// The database.
-        place: String,
-        /// What is wrong.
-        #[source]
-        source: sqlx::Error,
-    },
     /// The server does not let the user in.
     #[error("{place} does not let user {user} in: check user and password, and pg_hba.conf of the server")]
     Login {
@@ -61,9 +50,9 @@ pub enum OpenError {
         place: String,
         /// The user.
         user: String,
-        /// What the server said.
+        /// What the server said, if it was asked.
         #[source]
-        source: sqlx::Error,
+        source: Option<sqlx::Error>,
     },
     /// The server takes no writes.
     #[error("{place} is a standby, which cannot be written to: connect to the primary")]
@@ -112,6 +101,18 @@ pub enum OpenError {
         place: String,
         /// What shows it.
         how: Restored,
+    },
+    /// The connection cannot be encrypted as was asked for.
+    #[error(
+        "no encrypted connection to {place}: check `sslmode`, `ssl` of the server and its certificate, and that this \
+         program is built with the feature `tls`"
+    )]
+    Tls {
+        /// The database.
+        place: String,
+        /// What is missing.
+        #[source]
+        source: sqlx::Error,
     },
     /// There is nothing to recover or to verify.
     #[error("{place} has no numbers of seqid yet: check the name of the database")]
@@ -222,6 +223,9 @@ pub(crate) enum Fault {
     Missing(&'static str),
     #[error("the transaction is one on another database than the store's")]
     OtherDatabase,
+    /// The server committed, and warned: it may yet lose what it committed.
+    #[error("the server warned at COMMIT: {0}")]
+    Warned(String),
 }
 
 impl Fault {
@@ -253,7 +257,9 @@ impl Fault {
         match self {
             Self::Postgres(sqlx::Error::Database(_)) => !self.is_abort(),
             Self::Postgres(_) | Self::Silent(_) | Self::Open(_) => true,
-            Self::Damage(_) | Self::KeyTaken | Self::Missing(_) | Self::OtherDatabase => false,
+            Self::Damage(_) | Self::KeyTaken | Self::Missing(_) | Self::OtherDatabase | Self::Warned(_) => {
+                false
+            }
         }
     }
 

@@ -90,6 +90,11 @@ impl Anchor {
         })
     }
 
+    /// The state file does not say what it is to say.
+    pub(crate) fn set_unwritten(&self) {
+        self.lock().is_unwritten = true;
+    }
+
     fn get(&self) -> Option<(i64, Link)> {
         self.lock().last
     }

@@ -11,6 +11,7 @@ mod housekeeping;
 mod identity;
 mod load;
 mod marks;
+mod notices;
 mod outbox;
 mod plan;
 mod read;

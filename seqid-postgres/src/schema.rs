@@ -63,6 +63,9 @@ async fn migrate(
             known: KNOWN,
         });
     }
+    if found > 0 {
+        require_owner(config, connection).await?;
+    }
     if found == 0 && state.is_some() {
         // Nothing is made in what may be the wrong database.
         return Err(OpenError::Restored {
@@ -142,17 +145,36 @@ async fn version(config: &PostgresConfig, connection: &mut PgConnection) -> Resu
         }
     }
     if !allowed {
-        return Err(OpenError::NotAllowed {
-            place: config.place(),
-            user: config.connect.get_username().to_owned(),
-            source: sqlx::Error::RowNotFound,
-        });
+        return Err(not_allowed(config, None));
     }
     let version: i32 = sqlx::query_scalar("SELECT version FROM seqid.schema")
         .fetch_one(connection)
         .await
         .map_err(database)?;
     Ok(u32::try_from(version).unwrap_or_default())
+}
+
+/// Refuses a user who could not add the partition of the next month: only the owner of a table may.
+async fn require_owner(config: &PostgresConfig, connection: &mut PgConnection) -> Result<(), OpenError> {
+    let owns: bool = sqlx::query_scalar(
+        "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'seqid.event'::regclass",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(|source| open_error(config, source))?;
+    if owns {
+        Ok(())
+    } else {
+        Err(not_allowed(config, None))
+    }
+}
+
+fn not_allowed(config: &PostgresConfig, source: Option<sqlx::Error>) -> OpenError {
+    OpenError::NotAllowed {
+        place: config.place(),
+        user: config.connect.get_username().to_owned(),
+        source,
+    }
 }
 
 /// Refuses a database whose schema this program did not bring up to date.

@@ -18,7 +18,7 @@ use seqid_core::store::{
 };
 
 use crate::config::PostgresConfig;
-use crate::connections::{Lease, connect, open_error};
+use crate::connections::{Lease, connect, open_error, within};
 use crate::engine::{Engine, Server};
 use crate::error::{Fault, OpenError};
 use crate::outbox::Outbox;
@@ -48,7 +48,8 @@ impl PostgresStore {
     /// Outside of a tokio runtime.
     pub async fn open(config: PostgresConfig, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         let mut connection = connect(&config).await?;
-        let (identity, anchor) = schema::prepare(&config, &mut connection).await?;
+        let prepared = within(LONGEST_PREPARATION, schema::prepare(&config, &mut connection)).await;
+        let (identity, anchor) = prepared.map_err(|_| unanswered(&config))??;
         let rendering = Rendering::new(&mut connection, identity.authority).await;
         let rendering = rendering.map_err(|fault| match fault {
             Fault::Postgres(source) => open_error(&config, source),
@@ -95,6 +96,16 @@ impl Clock for EngineClock {
     }
 }
 
+/// How long the schema may take to be brought up to date, by this instance and those before it.
+const LONGEST_PREPARATION: Duration = Duration::from_secs(120);
+
+fn unanswered(config: &PostgresConfig) -> OpenError {
+    OpenError::Unreachable {
+        place: config.place(),
+        source: sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+    }
+}
+
 fn capabilities(config: &PostgresConfig) -> Capabilities {
     let mut capabilities = Capabilities::new("postgres").gapless().durable();
     capabilities.lanes = config.lanes;
@@ -106,7 +117,7 @@ macro_rules! read {
     ($store:expr, |$connection:ident| $query:expr) => {{
         let mut lease = $store.reader().await?;
         let $connection = &mut lease.connection;
-        let result = crate::connections::within($store.engine.config.timeout, $query).await;
+        let result = within($store.engine.config.timeout, $query).await;
         let result = result.and_then(|result| result)?;
         lease.give_back();
         Ok(result)

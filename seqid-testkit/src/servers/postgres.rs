@@ -444,10 +444,13 @@ fn children_of(parent: u32) -> Result<Vec<u32>, ServerError> {
         .collect())
 }
 
-/// Whether the postmaster has written that it takes connections: the eighth line of its file, as `pg_ctl` reads it.
+/// Whether the postmaster has written that it takes connections, a standby those that only read: the eighth line of its
+/// file, as `pg_ctl` reads it.
 fn says_ready(data_folder: &Path, postmaster: u32) -> bool {
     let text = fs::read_to_string(data_folder.join("postmaster.pid")).unwrap_or_default();
     let mut lines = text.lines();
     lines.next() == Some(&postmaster.to_string())
-        && lines.nth(6).is_some_and(|status| status.trim() == "ready")
+        && lines
+            .nth(6)
+            .is_some_and(|status| matches!(status.trim(), "ready" | "standby"))
 }
