@@ -1,11 +1,13 @@
 //! Finding events page by page. A page is bounded work: a stretch of the log, of a sequence's part of it or of a counter's
-//! chain is marked off by an index, and what lies in it is held against the query.
+//! chain is marked off by an index, and what lies in it is held against the query. Positions of other times are passed over
+//! by blocks, and the numbers of a counter are found in its chain, where they rise.
 
 use seqid_core::counter::SequenceKey;
-use seqid_core::names::Prefix;
+use seqid_core::names::{Number, Prefix};
 use seqid_core::query::{EventQuery, Order};
-use sqlx::PgConnection;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres};
 
 use crate::columns::{event, event_joins};
 use crate::error::Fault;
@@ -36,11 +38,12 @@ macro_rules! stretch {
 
 /// The events of a stretch, from $1 to $2, that match.
 macro_rules! matching {
-    ($of:literal, $order:literal) => {
+    ($from:literal, $of:literal, $order:literal) => {
         concat!(
             "SELECT ",
             event!(),
-            " FROM seqid.event e",
+            " FROM ",
+            $from,
             event_joins!(),
             " WHERE e.position BETWEEN $1 AND $2 ",
             $of,
@@ -54,6 +57,21 @@ macro_rules! matching {
               ORDER BY e.position ",
             $order,
             " LIMIT $3"
+        )
+    };
+    ($of:literal, $order:literal) => {
+        matching!("seqid.event e", $of, $order)
+    };
+}
+
+/// The matching events in the ranges of a chain.
+macro_rules! of_ranges {
+    ($order:literal) => {
+        matching!(
+            "unnest($17::bigint[], $18::bigint[]) u (first_n, last_n), \
+             LATERAL (SELECT * FROM seqid.event WHERE chain = $16 AND n BETWEEN u.first_n AND u.last_n OFFSET 0) e",
+            "",
+            $order
         )
     };
 }
@@ -79,6 +97,39 @@ enum Of {
     Chain(i64),
 }
 
+/// How many positions share a row of `seqid.event_block`.
+const BLOCK: u64 = 4_096;
+
+/// Ranges of `n` that do not meet, in their order.
+#[derive(Debug, Default)]
+struct Ranges {
+    first: Vec<i64>,
+    last: Vec<i64>,
+}
+
+impl Ranges {
+    fn new(mut ranges: Vec<(i64, i64)>) -> Self {
+        ranges.sort_unstable();
+        let mut met = Self::default();
+        for (first, last) in ranges {
+            match met.last.last_mut() {
+                Some(end) if first <= *end => *end = last.max(*end),
+                _ => {
+                    met.first.push(first);
+                    met.last.push(last);
+                }
+            }
+        }
+        met
+    }
+
+    /// How many events are in them.
+    fn len(&self) -> u64 {
+        let ranges = self.first.iter().zip(&self.last);
+        ranges.map(|(first, last)| last.abs_diff(*first) + 1).sum()
+    }
+}
+
 /// The page of a query.
 pub(crate) async fn page(connection: &mut PgConnection, query: &EventQuery) -> Result<Page, Fault> {
     let last = read::horizon(connection).await?;
@@ -99,8 +150,18 @@ pub(crate) async fn page(connection: &mut PgConnection, query: &EventQuery) -> R
         Order::OldestFirst => (query.after.unwrap_or(0).min(last), last + 1),
         Order::NewestFirst => (0, query.after.unwrap_or(u64::MAX).min(NEWEST)),
     };
+    if let (Of::Chain(chain), Some((least, most))) = (of, query.numbers) {
+        let ranges = ranges_of_numbers(connection, chain, (least, most)).await?;
+        if ranges.len() <= EventQuery::WORK {
+            return page_of_numbers(connection, query, (chain, &ranges), (low, high), none).await;
+        }
+        (low, high) = hull(connection, chain, &ranges, (low, high)).await?;
+    }
     let mut page = none;
     let mut looked = 0;
+    let is_timed = query.from.is_some() || query.to.is_some();
+    // Positions that may have events of the time.
+    let mut in_time = if is_timed { (1, 0) } else { (1, NEWEST) };
     let mut length = query.limit as u64;
     while low + 1 < high {
         if page.rows.len() == query.limit || looked >= EventQuery::WORK {
@@ -110,12 +171,39 @@ pub(crate) async fn page(connection: &mut PgConnection, query: &EventQuery) -> R
             });
             break;
         }
+        let near = match query.order {
+            Order::OldestFirst => low + 1,
+            Order::NewestFirst => high - 1,
+        };
+        if !(in_time.0..=in_time.1).contains(&near) {
+            in_time = match positions_in_time(connection, query, near).await? {
+                Some(found) => found,
+                None => break,
+            };
+            // A stretch of a block is most of it.
+            length = length.max(BLOCK);
+            match query.order {
+                Order::OldestFirst => low = low.max(in_time.0 - 1),
+                Order::NewestFirst => high = high.min(in_time.1.saturating_add(1)),
+            }
+            if low + 1 >= high {
+                break;
+            }
+        }
+        let (first, last) = match query.order {
+            Order::OldestFirst => (low + 1, in_time.1.min(high - 1)),
+            Order::NewestFirst => (in_time.0.max(low + 1), high - 1),
+        };
         length = length.min(EventQuery::WORK - looked);
-        let end = stretch(connection, query, of, (low, high), length).await?;
+        let width = last - first + 1;
+        let end = match width <= length {
+            true => None,
+            false => stretch(connection, query, of, (first - 1, last + 1), length).await?,
+        };
         let (first, last) = match (query.order, end) {
-            (Order::OldestFirst, Some(end)) => (low + 1, end),
-            (Order::NewestFirst, Some(end)) => (end, high - 1),
-            (_, None) => (low + 1, high - 1),
+            (Order::OldestFirst, Some(end)) => (first, end),
+            (Order::NewestFirst, Some(end)) => (end, last),
+            (_, None) => (first, last),
         };
         let left = query.limit - page.rows.len();
         let found = matching(connection, query, of, (first, last), left).await?;
@@ -129,10 +217,102 @@ pub(crate) async fn page(connection: &mut PgConnection, query: &EventQuery) -> R
             Order::NewestFirst => high = far,
         }
         page.rows.extend(found);
-        looked += length;
+        looked += length.min(width);
         // If it were not for rare matches, the first stretch would have been enough.
         length = EventQuery::WORK;
     }
+    Ok(page)
+}
+
+/// The nearest positions from one on, in the order of the page, that may have events of the time that is asked for.
+async fn positions_in_time(
+    connection: &mut PgConnection,
+    query: &EventQuery,
+    near: u64,
+) -> Result<Option<(u64, u64)>, Fault> {
+    let row = sqlx::query(
+        "SELECT first, last FROM seqid.positions_in_time($1, $2, $3, $4) WHERE first IS NOT NULL",
+    )
+    .bind(signed(near))
+    .bind(query.order == Order::NewestFirst)
+    .bind(query.from.map(Instant))
+    .bind(query.to.map(Instant))
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| Ok((unsigned(&row, 0)?, unsigned(&row, 1)?)))
+        .transpose()
+}
+
+/// Where the events of a chain are that may have these numbers.
+async fn ranges_of_numbers(
+    connection: &mut PgConnection,
+    chain: i64,
+    (least, most): (Number, Number),
+) -> Result<Ranges, Fault> {
+    let rows =
+        sqlx::query("SELECT first_n, last_n FROM seqid.n_of_numbers($1, $2, $3) WHERE last_n IS NOT NULL")
+            .bind(chain)
+            .bind(signed(least.get()))
+            .bind(signed(most.get()))
+            .fetch_all(connection)
+            .await?;
+    let ranges = rows
+        .iter()
+        .map(|row| Ok::<_, Fault>((get(row, 0)?, get(row, 1)?)));
+    Ok(Ranges::new(ranges.collect::<Result<_, _>>()?))
+}
+
+/// Bounds of positions that have all of these ranges of a chain between them.
+async fn hull(
+    connection: &mut PgConnection,
+    chain: i64,
+    ranges: &Ranges,
+    (low, high): (u64, u64),
+) -> Result<(u64, u64), Fault> {
+    let row = sqlx::query(
+        "SELECT min(position), max(position) FROM seqid.event WHERE chain = $1 AND n IN ($2, $3) HAVING count(*) > 0",
+    )
+    .bind(chain)
+    .bind(ranges.first.first())
+    .bind(ranges.last.last())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok((low, high)) };
+    Ok((
+        low.max(unsigned(&row, 0)?.saturating_sub(1)),
+        high.min(unsigned(&row, 1)? + 1),
+    ))
+}
+
+/// The page of a query of numbers whose events are in these ranges.
+async fn page_of_numbers(
+    connection: &mut PgConnection,
+    query: &EventQuery,
+    (chain, ranges): (i64, &Ranges),
+    (low, high): (u64, u64),
+    mut page: Page,
+) -> Result<Page, Fault> {
+    let sql = match query.order {
+        Order::OldestFirst => of_ranges!("ASC"),
+        Order::NewestFirst => of_ranges!("DESC"),
+    };
+    // One more tells whether more follow.
+    let mut rows = bound(
+        sql,
+        query,
+        Some(chain),
+        (low + 1, high.saturating_sub(1)),
+        query.limit + 1,
+    )
+    .bind(&ranges.first)
+    .bind(&ranges.last)
+    .fetch_all(connection)
+    .await?;
+    if rows.len() > query.limit {
+        rows.truncate(query.limit);
+        page.next = rows.last().map(|row| unsigned(row, 0)).transpose()?;
+    }
+    page.rows = rows;
     Ok(page)
 }
 
@@ -229,6 +409,18 @@ async fn matching(
         (Of::Chain(id), OldestFirst) => (of_chain!("ASC"), Some(id)),
         (Of::Chain(id), NewestFirst) => (of_chain!("DESC"), Some(id)),
     };
+    let found = bound(sql, query, id, (first, last), limit);
+    Ok(found.fetch_all(connection).await?)
+}
+
+/// A statement of `matching!` with what it is asked.
+fn bound<'q>(
+    sql: &'static str,
+    query: &'q EventQuery,
+    of: Option<i64>,
+    (first, last): (u64, u64),
+    limit: usize,
+) -> Query<'q, Postgres, PgArguments> {
     let kinds = (!query.kinds.is_empty()).then(|| {
         query
             .kinds
@@ -236,7 +428,7 @@ async fn matching(
             .map(|kind| i16::from(*kind as u8))
             .collect::<Vec<_>>()
     });
-    let found = sqlx::query(sql)
+    sqlx::query(sql)
         .bind(signed(first))
         .bind(signed(last))
         .bind(signed_len(limit))
@@ -252,8 +444,5 @@ async fn matching(
         .bind(kinds)
         .bind(query.from.map(Instant))
         .bind(query.to.map(Instant))
-        .bind(id)
-        .fetch_all(connection)
-        .await?;
-    Ok(found)
+        .bind(of)
 }

@@ -59,6 +59,8 @@ pub(crate) struct Batch<'a> {
     /// Rows of sequences and counters.
     pub(crate) sequences: HashMap<SequenceKey, i64>,
     pub(crate) counters: HashMap<CounterKey, i64>,
+    /// The next number of each counter before anything was decided.
+    pub(crate) next_before: HashMap<i64, u64>,
     /// Counters that others have locked.
     pub(crate) skipped: HashSet<CounterKey>,
     pub(crate) written: Written,
@@ -76,6 +78,7 @@ impl<'a> Batch<'a> {
             is_callers: false,
             sequences: HashMap::new(),
             counters: HashMap::new(),
+            next_before: HashMap::new(),
             skipped: HashSet::new(),
             written: Written::default(),
             now: Timestamp::from_micros(0),
@@ -98,6 +101,8 @@ impl<'a> Batch<'a> {
             .map(|(command, _)| *command)
             .collect();
         self.load_marks(&open).await?;
+        let next = |(key, row): (&CounterKey, &i64)| Some((*row, self.snapshot.counter_state(key)?.next));
+        self.next_before = self.counters.iter().filter_map(next).collect();
         let mut replies = self.snapshot.decide(&open, self.now).into_iter();
         self.write().await?;
         let reply = |skipped| if skipped { None } else { replies.next() };

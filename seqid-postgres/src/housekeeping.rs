@@ -1,5 +1,6 @@
 //! What is done beside the draws, by a task that ends with the store: the state file is kept up to date, months get their
-//! partitions before they begin, and idempotency keys that are too old to count are removed.
+//! partitions before they begin, events are put into blocks by which the audit finds them, and idempotency keys that are
+//! too old to count are removed.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -13,6 +14,10 @@ use crate::types::Instant as At;
 const STATE_EVERY: Duration = Duration::from_millis(250);
 /// How often the database is tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often full blocks of events are added. Until then each page by time looks at these events.
+const BLOCKS_EVERY: Duration = Duration::from_secs(1);
+/// How many blocks are added at a time: some hundred milliseconds of reading.
+const BLOCKS: i32 = 64;
 /// How many keys are removed at a time.
 const KEYS: i64 = 1_000;
 
@@ -24,6 +29,7 @@ pub(crate) fn start(engine: &Arc<Engine>) {
 
 async fn run(engine: Weak<Engine>) {
     let mut tidied: Option<Instant> = None;
+    let mut blocks_added: Option<Instant> = None;
     loop {
         tokio::time::sleep(STATE_EVERY).await;
         let Some(engine) = engine.upgrade() else { return };
@@ -33,6 +39,19 @@ async fn run(engine: Weak<Engine>) {
         engine.write_state().await;
         if engine.is_away() && engine.readers.get_checked().await.map(Lease::give_back).is_ok() {
             engine.note(None);
+        }
+        let is_due = blocks_added.is_none_or(|at| at.elapsed() >= BLOCKS_EVERY);
+        if is_due && !engine.is_away() {
+            blocks_added = Some(Instant::now());
+            if let Err(fault) = add_blocks(&engine).await {
+                if fault.is_of_the_connection() {
+                    engine.note(Some(&fault));
+                }
+                tracing::warn!(
+                    error = &fault as &dyn std::error::Error,
+                    "events were not put into blocks"
+                );
+            }
         }
         if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
             tidied = Some(Instant::now());
@@ -44,6 +63,21 @@ async fn run(engine: Weak<Engine>) {
             }
         }
     }
+}
+
+async fn add_blocks(engine: &Arc<Engine>) -> Result<(), Fault> {
+    let mut lease = engine.readers.get_checked().await?;
+    loop {
+        let added = sqlx::query_scalar("SELECT seqid.add_blocks($1)")
+            .bind(BLOCKS)
+            .fetch_one(&mut lease.connection);
+        let added: i32 = within(engine.config.timeout, added).await??;
+        if added < BLOCKS || engine.is_closed() {
+            break;
+        }
+    }
+    lease.give_back();
+    Ok(())
 }
 
 async fn tidy(engine: &Arc<Engine>) -> Result<(), Fault> {

@@ -21,6 +21,7 @@ mod schema;
 mod state_file;
 mod store;
 mod transaction;
+mod turns;
 mod types;
 mod verify;
 mod waiting;

@@ -93,6 +93,7 @@ impl Batch<'_> {
         self.write_events(&events, &moved).await?;
         self.write_definitions(&events).await?;
         self.write_reservations(&events).await?;
+        self.write_turns(&events).await?;
         if !marks.is_empty() {
             self.write_marks(marks).await?;
         }

@@ -264,7 +264,7 @@ SELECT 0, w.at, w.sequence, w.chain, w.kind, w.n, w.generation, w.epoch, w.first
        w.reservation, w.expires_at, w.on_expiry, w.hash
 FROM seqid.event_waiting w WHERE w.xact = pg_current_xact_id_if_assigned();
 
--- How many events of a chain there are up to a position.
+-- How many events of a chain there are up to a position. Those of a partition that was detached count as earlier ones.
 CREATE FUNCTION seqid.n_at(of_chain bigint, up_to bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
     low    bigint := 0;
@@ -277,13 +277,162 @@ BEGIN
     WHILE low < high LOOP
         middle := (low + high + 1) / 2;
         SELECT position INTO found FROM seqid.event WHERE chain = of_chain AND n = middle;
-        IF found <= up_to THEN
+        IF found IS NULL OR found <= up_to THEN
             low := middle;
         ELSE
             high := middle - 1;
         END IF;
     END LOOP;
     RETURN low;
+END
+$$;
+
+-- The earliest and latest instant of each 4,096 positions, the first of them in block 0. `earliest` is later than `latest` where
+-- there are no events. Blocks are added in order, once none of their events can be missing.
+CREATE TABLE seqid.event_block (
+    id       bigint      PRIMARY KEY,
+    earliest timestamptz NOT NULL,
+    latest   timestamptz NOT NULL
+);
+
+-- Adds the blocks that are full, so many at most, and answers how many they were.
+CREATE FUNCTION seqid.add_blocks(most integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    next_block bigint;
+    behind     bigint;
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        -- What it sees is older than the horizon.
+        RAISE EXCEPTION 'blocks are added in transactions of isolation READ COMMITTED only'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    SELECT coalesce(max(id) + 1, 0) INTO next_block FROM seqid.event_block;
+    IF (SELECT last_value FROM seqid.event_position) / 4096 <= next_block THEN
+        RETURN 0;
+    END IF;
+    behind := least(seqid.horizon() / 4096, next_block + most);
+    -- A session that does the same at the same time is waited for.
+    INSERT INTO seqid.event_block (id, earliest, latest)
+    SELECT b.id, coalesce(at.earliest, 'infinity'), coalesce(at.latest, '-infinity')
+    FROM generate_series(next_block, behind - 1) b (id),
+         LATERAL (SELECT min(e.at) AS earliest, max(e.at) AS latest
+                  FROM seqid.event e WHERE e.position BETWEEN b.id * 4096 + 1 AND (b.id + 1) * 4096) at
+    ON CONFLICT (id) DO NOTHING;
+    RETURN greatest(behind - next_block, 0);
+END
+$$;
+
+-- The nearest positions from one on that may have events of a time, in the order of a page: blocks that follow one another.
+-- Positions that are in no block yet may have any.
+CREATE FUNCTION seqid.positions_in_time(near bigint, newest_first boolean, from_at timestamptz, to_at timestamptz,
+                                        OUT first bigint, OUT last bigint) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    of_near bigint := (near - 1) / 4096;
+    known   bigint;
+    found   bigint;
+    other   bigint;
+BEGIN
+    SELECT coalesce(max(id) + 1, 0) INTO known FROM seqid.event_block;
+    from_at := coalesce(from_at, '-infinity');
+    to_at := coalesce(to_at, 'infinity');
+    IF newest_first AND of_near >= known THEN
+        first := known * 4096 + 1;
+        last := 9223372036854775807;
+    ELSIF newest_first THEN
+        SELECT id INTO found FROM seqid.event_block
+        WHERE id <= of_near AND latest >= from_at AND earliest < to_at ORDER BY id DESC LIMIT 1;
+        SELECT id INTO other FROM seqid.event_block
+        WHERE id < found AND NOT (latest >= from_at AND earliest < to_at) ORDER BY id DESC LIMIT 1;
+        first := CASE WHEN found IS NOT NULL THEN (coalesce(other, -1) + 1) * 4096 + 1 END;
+        last := (found + 1) * 4096;
+    ELSE
+        SELECT id INTO found FROM seqid.event_block
+        WHERE id >= of_near AND latest >= from_at AND earliest < to_at ORDER BY id LIMIT 1;
+        SELECT id INTO other FROM seqid.event_block
+        WHERE id > found AND NOT (latest >= from_at AND earliest < to_at) ORDER BY id LIMIT 1;
+        first := coalesce(found, known) * 4096 + 1;
+        last := coalesce(other * 4096, 9223372036854775807);
+    END IF;
+END
+$$;
+
+-- Events of counters that begin at a lower number than one before them: what became of numbers, numbers that are given again,
+-- and the resets that lead back. All other events of a counter rise between two of the last. `size` is the number of bits of
+-- `last - first`, so that few events have to be looked at to find those of a number.
+CREATE TABLE seqid.turn (
+    counter bigint   NOT NULL,
+    n       bigint   NOT NULL,
+    back    boolean  NOT NULL,
+    size    smallint,
+    first   bigint,
+    last    bigint,
+    PRIMARY KEY (counter, n)
+);
+
+CREATE INDEX turn_number ON seqid.turn (counter, size, first);
+CREATE INDEX turn_back ON seqid.turn (counter, n) WHERE back;
+
+-- The `n` behind the last event from `low` to `high - 1` that begins at a number or before it. Turns between are passed over.
+CREATE FUNCTION seqid.n_behind(of_chain bigint, low bigint, high bigint, number bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    middle bigint;
+    found  record;
+BEGIN
+    WHILE low < high LOOP
+        middle := (low + high) / 2;
+        SELECT e.n, e.first INTO found FROM seqid.event e
+        WHERE e.chain = of_chain AND e.n >= middle AND e.n < high AND e.first IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM seqid.turn t WHERE t.counter = e.chain AND t.n = e.n)
+        ORDER BY e.n LIMIT 1;
+        IF found.first <= number THEN
+            low := found.n + 1;
+        ELSE
+            high := middle;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;
+
+-- Where the events of a counter are that may have one of some numbers, as ranges of `n`: all of them if the counter turned back
+-- more than a hundred times, or if too many turns have such numbers.
+CREATE FUNCTION seqid.n_of_numbers(of_chain bigint, first_number bigint, last_number bigint)
+    RETURNS TABLE (first_n bigint, last_n bigint) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    total  bigint;
+    backs  bigint[];
+    turns  bigint[] := '{}';
+    one    smallint;
+    begins bigint := 1;
+    behind bigint;
+BEGIN
+    SELECT max(e.n) INTO total FROM seqid.event e WHERE e.chain = of_chain;
+    backs := ARRAY(SELECT t.n FROM seqid.turn t WHERE t.counter = of_chain AND t.back ORDER BY t.n LIMIT 101);
+    SELECT min(t.size) INTO one FROM seqid.turn t WHERE t.counter = of_chain;
+    WHILE one IS NOT NULL AND cardinality(turns) <= 1000 LOOP
+        turns := turns || ARRAY(
+            SELECT t.n FROM seqid.turn t
+            WHERE t.counter = of_chain AND t.size = one AND t.last >= first_number
+              AND t.first BETWEEN greatest(first_number - 2::numeric ^ one, 0)::bigint AND last_number
+            LIMIT 1001);
+        SELECT min(t.size) INTO one FROM seqid.turn t WHERE t.counter = of_chain AND t.size > one;
+    END LOOP;
+    IF cardinality(backs) > 100 OR cardinality(turns) > 1000 THEN
+        RETURN QUERY SELECT 1::bigint, total;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT u.n, u.n FROM unnest(turns) u (n);
+    FOREACH behind IN ARRAY backs || coalesce(total + 1, 1) LOOP
+        -- The last event that begins at the first number or before it may have it.
+        first_n := greatest(seqid.n_behind(of_chain, begins, behind, first_number) - 1, begins);
+        last_n := seqid.n_behind(of_chain, first_n, behind, last_number) - 1;
+        IF first_n <= last_n THEN
+            RETURN NEXT;
+        END IF;
+        begins := behind + 1;
+    END LOOP;
 END
 $$;
 
