@@ -37,6 +37,9 @@ pub(crate) use mark;
 /// How many columns [`mark`] has.
 pub(crate) const MARK_COLUMNS: usize = 14;
 
+/// How many columns [`event`](crate::rows::event) has.
+pub(crate) const EVENT_COLUMNS: usize = 34;
+
 /// The columns of [`event`](crate::rows::event), of an event `e`. A definition stands in its own table.
 macro_rules! event {
     () => {

@@ -2,18 +2,19 @@
 
 use seqid_core::chain::Link;
 use seqid_core::event::{Recorded, Subject};
+use seqid_core::ledger::Linked;
 use seqid_core::store::CounterRecord;
 use seqid_core::verify::{Fault as Found, FaultKind, Report, SequenceHead, Verifier};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use crate::columns::{counter_key, counter_state, event};
+use crate::columns::{EVENT_COLUMNS, counter_key, counter_state, event, event_joins};
 use crate::config::PostgresConfig;
 use crate::connections::{connect, open_error};
 use crate::error::{Fault, OpenError};
 use crate::read::Rendering;
 use crate::rows::{get, unsigned};
-use crate::{rows, schema};
+use crate::{plan, rows, schema};
 
 /// How many rows are read at a time, and how many events lie between two reports of progress.
 const PAGE: usize = 10_000;
@@ -59,6 +60,7 @@ async fn verify_tables(
     counters(connection, &mut verifier).await?;
     events(connection, &rendering, &mut verifier, progress).await?;
     definitions(connection, &mut verifier).await?;
+    plans(connection, &mut verifier).await?;
     sqlx::raw_sql("COMMIT").execute(connection).await?;
     Ok(verifier.finish())
 }
@@ -231,6 +233,32 @@ async fn definitions(connection: &mut PgConnection, verifier: &mut Verifier) -> 
         let (sequence, version): (i64, i32) = (get(row, 0)?, get(row, 1)?);
         let expected = "a version that an event saved";
         verifier.fault(table(None, "definition", sequence, expected, version.to_string()));
+        Ok(())
+    })
+    .await
+}
+
+/// Plans of definitions that are not what their definitions say: draws in SQL would print other ids.
+async fn plans(connection: &mut PgConnection, verifier: &mut Verifier) -> Result<(), Fault> {
+    const ALL: &str = concat!(
+        "DECLARE page NO SCROLL CURSOR FOR SELECT ",
+        event!(),
+        ", d.plan::text FROM seqid.event e",
+        event_joins!(),
+        " WHERE e.kind = 6 AND d.plan IS NOT NULL ORDER BY e.position"
+    );
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    each(connection, ALL, |row| {
+        // One that cannot be read was reported.
+        let Ok((_, Linked { event, .. })) = rows::event(row, 0) else {
+            return Ok(());
+        };
+        let found: String = get(row, EVENT_COLUMNS)?;
+        if json(&plan::of(&event)) != json(&found) {
+            let version = i64::from(event.version);
+            let expected = "the plan of its definition";
+            verifier.fault(table(Some(event.subject), "definition", version, expected, found));
+        }
         Ok(())
     })
     .await

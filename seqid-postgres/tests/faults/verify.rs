@@ -8,7 +8,7 @@ use seqid_core::definition::DefinitionSpec;
 use seqid_core::numbering::{DefineRequest, DrawRequest};
 
 /// What is done to a database, as one transaction that is undone afterwards.
-const EDITS: [(&str, &str); 19] = [
+const EDITS: [(&str, &str); 20] = [
     (
         "an event's number",
         "UPDATE seqid.event SET first = first + 1 WHERE kind = 1 AND n = 3",
@@ -75,8 +75,12 @@ const EDITS: [(&str, &str); 19] = [
         "UPDATE seqid.definition SET spec = replace(spec, 'INV-', 'INW-') WHERE version = 1",
     ),
     (
+        "what draws in SQL have of a definition",
+        "UPDATE seqid.definition SET plan = plan || '{\"edited\": true}' WHERE version = 1",
+    ),
+    (
         "a definition that nobody saved",
-        "INSERT INTO seqid.definition SELECT sequence, version + 1, spec, at, actor FROM seqid.definition \
+        "INSERT INTO seqid.definition SELECT sequence, version + 1, spec, plan, at, actor FROM seqid.definition \
          ORDER BY version DESC LIMIT 1",
     ),
 ];
