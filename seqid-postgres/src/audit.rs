@@ -10,10 +10,10 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 
 use crate::columns::{event, event_joins};
+use crate::encoding::{Instant, signed, signed_len};
 use crate::error::Fault;
 use crate::read;
 use crate::rows::{get, unsigned};
-use crate::types::{Instant, signed, signed_len};
 
 /// The rows of a page.
 #[derive(Debug, Default)]

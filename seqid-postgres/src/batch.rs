@@ -16,9 +16,9 @@ use seqid_core::ledger::{Refusal, Snapshot};
 use seqid_core::time::Timestamp;
 use sqlx::PgConnection;
 
+use crate::encoding::signed32;
 use crate::engine::{Engine, Month};
 use crate::error::Fault;
-use crate::types::signed32;
 
 /// How many groups there are. A transaction of many sequences takes a lock for each group, and the server has room for some
 /// thousands of locks; a change of a definition holds up the draws of one group for a moment.

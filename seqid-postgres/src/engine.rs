@@ -49,7 +49,7 @@ pub(crate) struct Engine {
     pub(crate) committed: Notify,
     lanes: Arc<Connections>,
     waiters: Arc<Connections>,
-    anchor: Arc<Anchor>,
+    pub(crate) anchor: Arc<Anchor>,
     observer: Arc<dyn Observer>,
     rows: Mutex<HashMap<CounterKey, i64>>,
     months: Mutex<HashSet<Month>>,

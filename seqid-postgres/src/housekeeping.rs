@@ -6,16 +6,17 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::connections::{Lease, within};
+use crate::encoding::Instant as At;
 use crate::engine::Engine;
 use crate::error::Fault;
-use crate::types::Instant as At;
+use crate::rows::{get, link};
 
 /// The state file is written so often while numbers are drawn, and once more at the end.
 const STATE_EVERY: Duration = Duration::from_millis(250);
 /// How often the database is tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
-/// How often full blocks of events are added. Until then each page by time looks at these events.
-const BLOCKS_EVERY: Duration = Duration::from_secs(1);
+/// How often the newest event is looked at, and full blocks of events are added. Until then each page by time looks at these.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many blocks are added at a time: some hundred milliseconds of reading.
 const BLOCKS: i32 = 64;
 /// How many keys are removed at a time.
@@ -29,7 +30,7 @@ pub(crate) fn start(engine: &Arc<Engine>) {
 
 async fn run(engine: Weak<Engine>) {
     let mut tidied: Option<Instant> = None;
-    let mut blocks_added: Option<Instant> = None;
+    let mut looked: Option<Instant> = None;
     loop {
         tokio::time::sleep(STATE_EVERY).await;
         let Some(engine) = engine.upgrade() else { return };
@@ -40,16 +41,16 @@ async fn run(engine: Weak<Engine>) {
         if engine.is_away() && engine.readers.get_checked().await.map(Lease::give_back).is_ok() {
             engine.note(None);
         }
-        let is_due = blocks_added.is_none_or(|at| at.elapsed() >= BLOCKS_EVERY);
+        let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
         if is_due && !engine.is_away() {
-            blocks_added = Some(Instant::now());
-            if let Err(fault) = add_blocks(&engine).await {
+            looked = Some(Instant::now());
+            if let Err(fault) = look(&engine).await {
                 if fault.is_of_the_connection() {
                     engine.note(Some(&fault));
                 }
                 tracing::warn!(
                     error = &fault as &dyn std::error::Error,
-                    "events were not put into blocks"
+                    "the newest events were not looked at"
                 );
             }
         }
@@ -65,8 +66,16 @@ async fn run(engine: Weak<Engine>) {
     }
 }
 
-async fn add_blocks(engine: &Arc<Engine>) -> Result<(), Fault> {
+/// Takes note of the newest event, so that an instance that rests notices too when the database goes back behind what others
+/// gave out; and adds blocks.
+async fn look(engine: &Arc<Engine>) -> Result<(), Fault> {
     let mut lease = engine.readers.get_checked().await?;
+    let times = engine.anchor.times();
+    let newest = sqlx::query("SELECT chain, n, hash FROM seqid.event ORDER BY position DESC LIMIT 1")
+        .fetch_optional(&mut lease.connection);
+    if let Some(row) = within(engine.config.timeout, newest).await?? {
+        engine.anchor.see(times, get(&row, 0)?, link(&row, 1)?);
+    }
     loop {
         let added = sqlx::query_scalar("SELECT seqid.add_blocks($1)")
             .bind(BLOCKS)

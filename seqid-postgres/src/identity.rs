@@ -8,9 +8,9 @@ use sqlx::{PgConnection, Row};
 
 use crate::config::PostgresConfig;
 use crate::connections::open_error;
+use crate::encoding::signed;
 use crate::error::{OpenError, Restored};
 use crate::state_file::State;
-use crate::types::signed;
 
 /// What tells a database from its copies: the server that was initialised once, and the numbers that it gave to the database
 /// and to the table of counters. The timeline tells a standby that was promoted.
@@ -49,15 +49,26 @@ pub(crate) async fn place(connection: &mut PgConnection) -> sqlx::Result<Place> 
     })
 }
 
-/// The last event that this instance was answered for, in this run or the one before.
+/// An event that must be there: the last one that this instance was answered for, in this run or the one before, or that it
+/// has seen of another since.
 #[derive(Debug, Default)]
 pub(crate) struct Anchor(Mutex<Anchored>);
 
 #[derive(Debug, Default)]
 struct Anchored {
     last: Option<(i64, Link)>,
+    /// How often it was set.
+    times: u64,
     /// It is not in the state file yet.
     is_unwritten: bool,
+}
+
+impl Anchored {
+    fn set(&mut self, chain: i64, head: Link) {
+        self.last = Some((chain, head));
+        self.times += 1;
+        self.is_unwritten = true;
+    }
 }
 
 impl Anchor {
@@ -65,16 +76,27 @@ impl Anchor {
     pub(crate) fn kept(chain: i64, head: Link) -> Self {
         Self(Mutex::new(Anchored {
             last: Some((chain, head)),
+            times: 0,
             is_unwritten: false,
         }))
     }
 
     /// An event was committed as the head of a chain.
     pub(crate) fn set(&self, chain: i64, head: Link) {
-        *self.lock() = Anchored {
-            last: Some((chain, head)),
-            is_unwritten: true,
-        };
+        self.lock().set(chain, head);
+    }
+
+    /// How often it was set.
+    pub(crate) fn times(&self) -> u64 {
+        self.lock().times
+    }
+
+    /// An event was seen that another instance recorded; what this one was answered for meanwhile is newer.
+    pub(crate) fn see(&self, times: u64, chain: i64, head: Link) {
+        let mut anchored = self.lock();
+        if anchored.times == times && anchored.last != Some((chain, head)) {
+            anchored.set(chain, head);
+        }
     }
 
     /// What the state file is to say, if it does not say so yet.

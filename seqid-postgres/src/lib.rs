@@ -5,6 +5,7 @@ mod batch;
 mod columns;
 mod config;
 mod connections;
+mod encoding;
 mod engine;
 mod error;
 mod housekeeping;
@@ -22,7 +23,7 @@ mod state_file;
 mod store;
 mod transaction;
 mod turns;
-mod types;
+
 mod verify;
 mod waiting;
 mod write;

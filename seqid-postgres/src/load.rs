@@ -10,9 +10,9 @@ use sqlx::postgres::{PgBindIterExt, PgRow};
 
 use crate::batch::{Batch, Locked, groups};
 use crate::columns::{counter_state, event, event_joins, sequence_state};
+use crate::encoding::Instant;
 use crate::error::Fault;
 use crate::rows::{self, get, unsigned};
-use crate::types::Instant;
 
 /// Rows of counters by their names: $1 tenants, $2 prefixes, $3 folded prefixes, $4 folded scopes, $5 periods.
 const FIND_COUNTERS: &str = "\

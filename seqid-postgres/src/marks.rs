@@ -13,10 +13,10 @@ use sqlx::postgres::PgBindIterExt;
 
 use crate::batch::Batch;
 use crate::columns::{event, event_joins, mark};
+use crate::encoding::{Day, Instant, signed, signed_len, signed32};
 use crate::error::Fault;
 use crate::load::place;
 use crate::rows;
-use crate::types::{Day, Instant, signed, signed_len, signed32};
 
 /// Holds: $1 counters, $2 generations, $3 first numbers, $4 names.
 const LOAD_HELD: &str = concat!(

@@ -7,11 +7,11 @@ use seqid_core::event::Recorded;
 use tokio::sync::Mutex;
 
 use crate::connections::{Lease, within};
+use crate::encoding::signed;
 use crate::engine::Engine;
 use crate::error::Fault;
 use crate::read::{self, Rendering};
 use crate::rows::unsigned;
-use crate::types::signed;
 
 /// See the [module](self). The connection that has the lock, once it was got.
 #[derive(Default)]

@@ -16,10 +16,10 @@ use sqlx::PgConnection;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 
 use crate::columns::{MARK_COLUMNS, counter_key, counter_state, event, event_joins, mark};
+use crate::encoding::{signed, signed_len, signed32};
 use crate::error::Fault;
 use crate::load::{folded_scope, place};
 use crate::rows::{self, get, unsigned};
-use crate::types::{signed, signed_len, signed32};
 
 /// What a reader renders ids with.
 #[derive(Debug)]

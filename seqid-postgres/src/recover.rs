@@ -16,11 +16,11 @@ use sqlx::{PgConnection, Row};
 use crate::batch::{Batch, Locked};
 use crate::config::PostgresConfig;
 use crate::connections::{connect, open_error};
+use crate::encoding::Instant;
 use crate::engine::{Engine, How};
 use crate::error::{Fault, OpenError};
 use crate::identity::{self, Anchor, Identity};
 use crate::read;
-use crate::types::Instant;
 use crate::{rows, schema};
 
 /// How many counters are moved at a time.

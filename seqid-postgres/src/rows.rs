@@ -17,8 +17,8 @@ use seqid_core::time::{Date, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, Postgres, Row, Type};
 
+use crate::encoding::{Day, Instant};
 use crate::error::{Damage, Fault};
-use crate::types::{Day, Instant};
 
 type Result<T> = std::result::Result<T, Fault>;
 
@@ -70,7 +70,8 @@ fn bytes<const N: usize>(row: &PgRow, at: usize) -> Result<[u8; N]> {
     column(row, at, |bytes: &[u8]| bytes.try_into().ok())
 }
 
-fn link(row: &PgRow, at: usize) -> Result<Link> {
+/// The head of a chain, from n and hash at `at`.
+pub(crate) fn link(row: &PgRow, at: usize) -> Result<Link> {
     Ok(Link {
         n: unsigned(row, at)?,
         hash: bytes(row, at + 1)?,

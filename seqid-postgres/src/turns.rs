@@ -8,8 +8,8 @@ use seqid_core::ledger::Linked;
 use sqlx::postgres::PgBindIterExt;
 
 use crate::batch::Batch;
+use crate::encoding::signed;
 use crate::error::Fault;
-use crate::types::signed;
 
 const INSERT: &str = "\
     INSERT INTO seqid.turn (counter, n, back, size, first, last) \

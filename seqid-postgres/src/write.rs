@@ -7,12 +7,12 @@ use seqid_core::ledger::{Changes, Linked, SequenceState};
 use sqlx::postgres::PgBindIterExt;
 
 use crate::batch::Batch;
+use crate::encoding::{Day, Instant, signed, signed_len, signed32};
 use crate::engine::Month;
 use crate::error::Fault;
 use crate::load::folded_scope;
 use crate::plan;
 use crate::rows::{mode_code, status_word};
-use crate::types::{Day, Instant, signed, signed_len, signed32};
 
 /// Events and the new states of their counters, with the keys that made them: how many keys were recorded. A key that is
 /// too old to count is taken over.
@@ -51,17 +51,13 @@ const RECORD: &str = record!("seqid.event (position, ", "nextval('seqid.event_po
 /// The events get their positions at the commit.
 const RECORD_WAITING: &str = record!("seqid.event_waiting (", "");
 
-const INSERT_SEQUENCES: &str = "\
+const PUT_SEQUENCES: &str = "\
     INSERT INTO seqid.sequence (id, tenant, prefix, prefix_folded, head, implicit, archived, opened, closed_through, \
         n, hash) \
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::boolean[], \
-        $7::boolean[], $8::boolean[], $9::date[], $10::bigint[], $11::bytea[])";
-
-const UPDATE_SEQUENCES: &str = "\
-    UPDATE seqid.sequence s SET head = u.head, implicit = u.implicit, archived = u.archived, opened = u.opened, \
-        closed_through = u.closed_through, n = u.n, hash = u.hash \
-    FROM unnest($1::bigint[], $2::integer[], $3::boolean[], $4::boolean[], $5::boolean[], $6::date[], $7::bigint[], \
-        $8::bytea[]) u (id, head, implicit, archived, opened, closed_through, n, hash) WHERE s.id = u.id";
+        $7::boolean[], $8::boolean[], $9::date[], $10::bigint[], $11::bytea[]) \
+    ON CONFLICT (id) DO UPDATE SET head = excluded.head, implicit = excluded.implicit, archived = excluded.archived, \
+        opened = excluded.opened, closed_through = excluded.closed_through, n = excluded.n, hash = excluded.hash";
 
 const INSERT_COUNTERS: &str = "\
     INSERT INTO seqid.counter (id, sequence, scope, scope_folded, period, period_kind, period_first, period_last, \
@@ -252,78 +248,43 @@ impl Batch<'_> {
     }
 
     async fn write_sequences(&mut self, changed: &[SequenceKey]) -> Result<(), Fault> {
-        let (mut new, mut known) = (Vec::new(), Vec::new());
-        for key in changed {
-            match self.sequences.get(key) {
-                Some(id) => known.push((*id, key)),
-                None => new.push(key),
-            }
-        }
-        if !new.is_empty() {
-            let ids = self.new_ids(new.len()).await?;
-            let new: Vec<(i64, &SequenceKey)> = ids.into_iter().zip(new).collect();
-            self.insert_sequences(&new).await?;
-            for (id, key) in new {
-                self.sequences.insert(key.clone(), id);
-            }
-        }
-        if known.is_empty() {
+        if changed.is_empty() {
             return Ok(());
         }
+        let new: Vec<&SequenceKey> = changed
+            .iter()
+            .filter(|key| !self.sequences.contains_key(*key))
+            .collect();
+        if !new.is_empty() {
+            let ids = self.new_ids(new.len()).await?;
+            let rows = new.into_iter().cloned().zip(ids);
+            self.sequences.extend(rows);
+        }
+        let mut rows: Vec<(i64, &SequenceKey, &SequenceState)> = changed
+            .iter()
+            .filter_map(|key| Some((*self.sequences.get(key)?, key, self.snapshot.sequence_state(key)?)))
+            .collect();
         // In one order, for two transactions may open counters of the same sequences.
-        known.sort_unstable_by_key(|(id, _)| *id);
-        self.update_sequences(&known).await
-    }
-
-    async fn insert_sequences(&mut self, new: &[(i64, &SequenceKey)]) -> Result<(), Fault> {
-        let states = self.sequence_states(new);
-        sqlx::query(INSERT_SEQUENCES)
-            .bind(new.iter().map(|(id, _)| *id).bind_iter())
-            .bind(new.iter().map(|(_, key)| key.tenant.as_str()).bind_iter())
-            .bind(new.iter().map(|(_, key)| key.prefix.as_str()).bind_iter())
-            .bind(new.iter().map(|(_, key)| key.folded_prefix()).bind_iter())
-            .bind(states.iter().map(|state| signed32(state.head)).bind_iter())
-            .bind(states.iter().map(|state| state.implicit).bind_iter())
-            .bind(states.iter().map(|state| state.archived).bind_iter())
-            .bind(states.iter().map(|state| state.opened).bind_iter())
-            .bind(
-                states
-                    .iter()
-                    .map(|state| state.closed_through.map(Day))
-                    .bind_iter(),
-            )
-            .bind(states.iter().map(|state| signed(state.chain.n)).bind_iter())
-            .bind(states.iter().map(|state| &state.chain.hash[..]).bind_iter())
+        rows.sort_unstable_by_key(|(id, ..)| *id);
+        let (keys, states) = (
+            || rows.iter().map(|(_, key, _)| *key),
+            || rows.iter().map(|(.., state)| *state),
+        );
+        sqlx::query(PUT_SEQUENCES)
+            .bind(rows.iter().map(|(id, ..)| *id).bind_iter())
+            .bind(keys().map(|key| key.tenant.as_str()).bind_iter())
+            .bind(keys().map(|key| key.prefix.as_str()).bind_iter())
+            .bind(keys().map(SequenceKey::folded_prefix).bind_iter())
+            .bind(states().map(|state| signed32(state.head)).bind_iter())
+            .bind(states().map(|state| state.implicit).bind_iter())
+            .bind(states().map(|state| state.archived).bind_iter())
+            .bind(states().map(|state| state.opened).bind_iter())
+            .bind(states().map(|state| state.closed_through.map(Day)).bind_iter())
+            .bind(states().map(|state| signed(state.chain.n)).bind_iter())
+            .bind(states().map(|state| &state.chain.hash[..]).bind_iter())
             .execute(&mut *self.connection)
             .await?;
         Ok(())
-    }
-
-    async fn update_sequences(&mut self, known: &[(i64, &SequenceKey)]) -> Result<(), Fault> {
-        let states = self.sequence_states(known);
-        sqlx::query(UPDATE_SEQUENCES)
-            .bind(known.iter().map(|(id, _)| *id).bind_iter())
-            .bind(states.iter().map(|state| signed32(state.head)).bind_iter())
-            .bind(states.iter().map(|state| state.implicit).bind_iter())
-            .bind(states.iter().map(|state| state.archived).bind_iter())
-            .bind(states.iter().map(|state| state.opened).bind_iter())
-            .bind(
-                states
-                    .iter()
-                    .map(|state| state.closed_through.map(Day))
-                    .bind_iter(),
-            )
-            .bind(states.iter().map(|state| signed(state.chain.n)).bind_iter())
-            .bind(states.iter().map(|state| &state.chain.hash[..]).bind_iter())
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(())
-    }
-
-    fn sequence_states(&self, keys: &[(i64, &SequenceKey)]) -> Vec<&SequenceState> {
-        keys.iter()
-            .filter_map(|(_, key)| self.snapshot.sequence_state(key))
-            .collect()
     }
 
     /// Inserts the counters that opened, and answers the others.

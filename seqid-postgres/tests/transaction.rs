@@ -242,3 +242,37 @@ async fn a_new_period_may_be_opened_in_a_transaction_that_is_rolled_back() {
     assert_eq!(status.next_number.map(|number| number.get()), Some(3));
     erp.store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_session_that_does_not_wait_for_the_disk_does_so_for_a_number() {
+    let erp = Erp::open().await;
+    erp.draw(inv()).await;
+    let mut connection = erp.connect().await;
+    sqlx::raw_sql("SET synchronous_commit = off")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let setting = "SHOW synchronous_commit";
+    for in_sql in [false, true] {
+        let mut transaction = connection.begin().await.unwrap();
+        if in_sql {
+            sqlx::raw_sql("SELECT seqid.next('INV')")
+                .execute(&mut *transaction)
+                .await
+                .unwrap();
+        } else {
+            erp.invoice(&mut transaction, inv()).await;
+        }
+        let set: String = sqlx::query_scalar(setting)
+            .fetch_one(&mut *transaction)
+            .await
+            .unwrap();
+        assert_eq!(set, "on", "in SQL: {in_sql}");
+        transaction.commit().await.unwrap();
+        let set: String = sqlx::query_scalar(setting)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(set, "off", "in SQL: {in_sql}");
+    }
+}

@@ -169,6 +169,13 @@ BEGIN
 END
 $$;
 
+-- The transaction's COMMIT is answered once it is on the disk, whatever its session is set to: else a number that was given out
+-- could be lost with the server, and given out again.
+CREATE FUNCTION seqid.commit_durably() RETURNS void LANGUAGE sql AS $$
+    SELECT set_config('synchronous_commit', 'on', true)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local')
+$$;
+
 -- Begins a draw in a transaction of the caller's own, which shares groups too. Answers whose database it is. Each statement must
 -- see what was committed by then, or a number could be given out by a definition that holds no more.
 CREATE FUNCTION seqid.share(groups integer[]) RETURNS bytea LANGUAGE plpgsql AS $$
@@ -179,6 +186,7 @@ BEGIN
         RAISE EXCEPTION 'seqid draws in transactions of isolation READ COMMITTED only'
             USING ERRCODE = 'invalid_transaction_state';
     END IF;
+    PERFORM seqid.commit_durably();
     FOREACH one IN ARRAY groups LOOP
         PERFORM pg_advisory_xact_lock_shared(seqid.lock_class('sequence'), one);
     END LOOP;

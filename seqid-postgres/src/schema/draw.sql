@@ -647,6 +647,7 @@ BEGIN
                                     upper(current_setting('transaction_isolation'))),
                              'Begin the transaction with BEGIN ISOLATION LEVEL READ COMMITTED.');
     END IF;
+    PERFORM seqid.commit_durably();
     IF prefix IS NULL OR tenant IS NULL OR date NOT BETWEEN make_date(1, 1, 1) AND make_date(9999, 12, 31) THEN
         PERFORM seqid.refuse('invalid-request', 'prefix and tenant must not be NULL, and date must be in the years 1 to 9999',
                              'Correct the argument.');

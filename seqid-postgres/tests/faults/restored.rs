@@ -182,6 +182,35 @@ async fn a_running_store_notices_that_its_server_was_put_back() {
     ));
 }
 
+#[tokio::test]
+async fn a_store_that_rests_notices_what_another_gave_out() {
+    let mut server = PostgresServer::start().unwrap();
+    let database = server.database().unwrap();
+    let resting = Instance::new();
+    let (busy, rests) = (
+        Instance::new().open(&database.url()).await,
+        resting.open(&database.url()).await,
+    );
+    busy.draw_many("INV", 3).await;
+    server.stop().unwrap();
+    let backup = Backup::take(&server);
+    server.start_again().unwrap();
+    while busy.draw("INV").await.is_err() {}
+    let last = busy.draw_many("INV", 3).await;
+    // Each number is an event of its own.
+    let seen = format!(" {last} ");
+    let began = std::time::Instant::now();
+    while !std::fs::read_to_string(resting.state()).is_ok_and(|state| state.contains(&seen)) {
+        assert!(began.elapsed().as_secs() < 120, "it does not look");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    server.stop().unwrap();
+    backup.put_back(&server);
+    server.start_again().unwrap();
+    let error = rests.draw("INV").await.unwrap_err();
+    assert!(matches!(error, StoreError::Restored(_)), "{error:?}");
+}
+
 fn counter_key() -> seqid_core::counter::CounterKey {
     let sequence = crate::office::sequence("INV");
     seqid_core::counter::CounterKey::new(sequence, Default::default(), seqid_core::period::Period::ALL)
