@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod audit_pages;
 mod callers;
 mod embedded;
 mod folder;

@@ -321,3 +321,19 @@ fn outcome_of_error(certainty: Certainty) -> Outcome {
         Certainty::Unknown => Outcome::Unknown,
     }
 }
+
+/// The numbers that a sequence plainly issued, in the order of the audit.
+#[must_use]
+pub fn issued(events: &[Recorded], prefix: &str) -> Vec<u64> {
+    let of_prefix = |recorded: &&Recorded| {
+        let event = &recorded.event;
+        event.kind == EventKind::Issued && event.subject.sequence().prefix.as_str() == prefix
+    };
+    let runs = events
+        .iter()
+        .filter(of_prefix)
+        .filter_map(|recorded| recorded.event.run);
+    runs.flat_map(|run| run.numbers())
+        .map(seqid_core::Number::get)
+        .collect()
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seqid_core::counter::{CounterKey, SequenceKey};
-use seqid_core::event::{EventKind, Recorded};
+use seqid_core::event::Recorded;
 use seqid_core::numbering::{DrawRequest, Issued};
 use seqid_core::observer::Unobserved;
 use seqid_core::period::Period;
@@ -14,6 +14,8 @@ use seqid_postgres::{OpenError, PostgresConfig, PostgresStore};
 use seqid_testkit::evidence::{Evidence, all_events, counter_name};
 use seqid_testkit::history::Order;
 use sqlx::{Connection, PgConnection};
+
+pub(crate) use seqid_testkit::evidence::issued;
 
 /// A store with an issuer.
 #[derive(Debug)]
@@ -95,21 +97,6 @@ pub(crate) fn counter(prefix: &str) -> String {
 
 pub(crate) fn sequence(prefix: &str) -> SequenceKey {
     SequenceKey::new(Tenant::default(), name(prefix))
-}
-
-/// The numbers that a sequence issued, in the order of the audit.
-pub(crate) fn issued(events: &[Recorded], prefix: &str) -> Vec<u64> {
-    let of_prefix = |recorded: &&Recorded| {
-        let event = &recorded.event;
-        event.kind == EventKind::Issued && event.subject.sequence().prefix.as_str() == prefix
-    };
-    let runs = events
-        .iter()
-        .filter(of_prefix)
-        .filter_map(|recorded| recorded.event.run);
-    runs.flat_map(|run| run.numbers())
-        .map(seqid_core::Number::get)
-        .collect()
 }
 
 /// A session that is not seqid's.

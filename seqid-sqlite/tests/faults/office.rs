@@ -12,7 +12,7 @@ use std::thread::Thread;
 use seqid_core::chain::Link;
 use seqid_core::clock::{Clock, SystemClock};
 use seqid_core::counter::CounterKey;
-use seqid_core::event::{EventKind, Recorded};
+use seqid_core::event::Recorded;
 use seqid_core::numbering::{DrawRequest, Issued};
 use seqid_core::observer::Unobserved;
 use seqid_core::store::{CounterStore, StoreError};
@@ -20,6 +20,8 @@ use seqid_core::{Error, IdempotencyKey, Issuer, Numbering, Prefix};
 use seqid_sqlite::{OpenError, SqliteConfig, SqliteStore};
 use seqid_testkit::evidence::{Evidence, all_events};
 use seqid_testkit::history::Order;
+
+pub(crate) use seqid_testkit::evidence::issued;
 
 /// Waits for a future without any runtime.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -138,21 +140,6 @@ pub(crate) fn audit(store: &SqliteStore) -> Vec<Recorded> {
 
 fn state(store: &SqliteStore, key: &CounterKey) -> seqid_core::counter::CounterState {
     block_on(store.counter(key)).unwrap().unwrap()
-}
-
-/// The numbers that a sequence issued, in the order of the audit.
-pub(crate) fn issued(events: &[Recorded], prefix: &str) -> Vec<u64> {
-    let of_prefix = |recorded: &&Recorded| {
-        let event = &recorded.event;
-        event.kind == EventKind::Issued && event.subject.sequence().prefix.as_str() == prefix
-    };
-    let runs = events
-        .iter()
-        .filter(of_prefix)
-        .filter_map(|recorded| recorded.event.run);
-    runs.flat_map(|run| run.numbers())
-        .map(seqid_core::Number::get)
-        .collect()
 }
 
 pub(crate) fn name(prefix: &str) -> Prefix {
