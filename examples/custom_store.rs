@@ -16,14 +16,15 @@ use seqid_core::compiled::CompiledDefinitions;
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::definition::DefinitionSpec;
 use seqid_core::event::{Event, EventKind, Recorded, Subject};
-use seqid_core::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
+use seqid_core::lease::LeaseId;
+use seqid_core::ledger::{Found, HeldCount, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
 use seqid_core::names::{Number, Tenant};
 use seqid_core::numbering::DrawRequest;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, DefinitionRecord, DefinitionStore, MarkRecord, ReservationRecord,
-    SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, DefinitionRecord, DefinitionStore, LeaseRecord, MarkRecord,
+    ReservationRecord, SequenceRecord, StoreError,
 };
 use seqid_core::time::Date;
 use seqid_core::{CounterStore, Issuer, Numbering, Prefix};
@@ -116,12 +117,12 @@ impl Tables {
             snapshot.load_tenant(tenant, TenantCount { implicit, written });
         }
         for sequence in needs.held {
-            let others = self
-                .counters
-                .iter()
-                .filter(|(key, _)| *key.sequence() == sequence);
-            let others = others.filter(|(key, _)| snapshot.counter_state(key).is_none());
-            let held = others.map(|(_, state)| state.reserved).sum();
+            let mut held = HeldCount::default();
+            for (key, state) in &self.counters {
+                if sequence.covers(key.sequence()) && snapshot.counter_state(key).is_none() {
+                    held.add(state);
+                }
+            }
             snapshot.load_held(sequence, held);
         }
     }
@@ -159,6 +160,7 @@ impl Tables {
             }
         }
         self.marks.write(&changes.events, changes.marks);
+        self.marks.write_leases(changes.leases);
         self.events.extend(changes.events);
     }
 
@@ -314,6 +316,15 @@ impl AuditLog for TableStore {
         let tables = self.lock();
         let log = tables.events.iter().map(|linked| &linked.event);
         Ok(tables.marks.page(counter, after, limit, &log))
+    }
+
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        Ok(self.lock().marks.open_leases(sequence, after, limit))
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

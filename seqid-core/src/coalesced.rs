@@ -11,13 +11,14 @@ use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::event::Recorded;
 use crate::intake::Sealed;
 use crate::lanes::{Lanes, Serve};
+use crate::lease::LeaseId;
 use crate::names::{Number, Tenant};
 use crate::observer::Observer;
 use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
 use crate::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, MarkRecord, ReservationRecord,
-    SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, LeaseRecord, MarkRecord,
+    ReservationRecord, SequenceRecord, StoreError,
 };
 
 /// A store whose callers' commands go out in batches, one at a time in each of its [lanes](Lanes).
@@ -126,6 +127,15 @@ impl<S: AuditLog> AuditLog for Coalesced<S> {
         limit: usize,
     ) -> Result<Vec<MarkRecord>, StoreError> {
         self.applied.store.marks(counter, after, limit).await
+    }
+
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.applied.store.leases(sequence, after, limit).await
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

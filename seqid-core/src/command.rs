@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::counter::{CounterKey, Run, SequenceKey};
 use crate::definition::{Definition, OnExpiry};
 use crate::event::{Event, KeyName, Keyed, Origin};
+use crate::lease::{Holder, Lease, LeaseId};
 use crate::line::Line;
 use crate::names::{Number, Reason, Reference};
 use crate::refusal::Refusal as DefinitionRefusal;
@@ -103,6 +104,16 @@ pub enum Act {
     Close(Close),
     /// Take numbers that another system gave out, in any counters of a sequence.
     Adopt(Adopt),
+    /// Put numbers of a counter into the hands of a holder.
+    Lease(TakeLease),
+    /// Put the numbers that follow those of a lease into the same hands.
+    Extend(ExtendLease),
+    /// Record what a holder issued.
+    Report(Report),
+    /// End a lease.
+    EndLease(EndLease),
+    /// Let a counter give no numbers until an operator has looked.
+    Freeze(Freeze),
 }
 
 impl Void {
@@ -131,6 +142,11 @@ impl Act {
             Self::Archive(archive) => &archive.sequence,
             Self::Close(close) => &close.sequence,
             Self::Adopt(adopt) => &adopt.sequence,
+            Self::Lease(lease) => lease.line.key().sequence(),
+            Self::Extend(extend) => extend.line.key().sequence(),
+            Self::Report(report) => report.line.key().sequence(),
+            Self::EndLease(end) => end.line.key().sequence(),
+            Self::Freeze(freeze) => freeze.line.key().sequence(),
         }
     }
 
@@ -144,6 +160,11 @@ impl Act {
             Self::Settle(settle) => Some(&settle.counter),
             Self::Void(void) => Some(void.line.key()),
             Self::Expire(counter) => Some(counter),
+            Self::Lease(lease) => Some(lease.line.key()),
+            Self::Extend(extend) => Some(extend.line.key()),
+            Self::Report(report) => Some(report.line.key()),
+            Self::EndLease(end) => Some(end.line.key()),
+            Self::Freeze(freeze) => Some(freeze.line.key()),
         }
     }
 
@@ -235,6 +256,84 @@ pub struct Void {
     pub reason: Reason,
 }
 
+/// Put the next numbers of a counter into the hands of a holder.
+#[derive(Debug, Clone)]
+pub struct TakeLease {
+    /// The counter.
+    pub line: Arc<Line>,
+    /// The lease's name. If there is such a lease already, that is the answer.
+    pub id: LeaseId,
+    /// Who gives the numbers out.
+    pub holder: Holder,
+    /// How many numbers, at least 1. Fewer where fewer are left.
+    pub count: u64,
+    /// The open lease of a history that this one takes over from, as the caller knows it. It is lost.
+    pub replaces: Option<Lease>,
+}
+
+/// Put the numbers behind a lease into the same hands.
+#[derive(Debug, Clone)]
+pub struct ExtendLease {
+    /// The counter.
+    pub line: Arc<Line>,
+    /// The lease.
+    pub id: LeaseId,
+    /// Its last number, as the caller knows it: if it has another one by now, that is the answer.
+    pub last: Number,
+    /// How many numbers, at least 1. Fewer where fewer are left.
+    pub count: u64,
+}
+
+/// Record what a holder issued.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The counter, with the document's date and fields.
+    pub line: Arc<Line>,
+    /// The lease that the numbers are of.
+    pub lease: LeaseId,
+    /// The numbers.
+    pub run: Run,
+    /// When they were issued.
+    pub at: Timestamp,
+    /// The caller's key of the document.
+    pub reference: Option<Reference>,
+    /// The document that this one belongs to or corrects.
+    pub relates_to: Option<Reference>,
+}
+
+/// End a lease.
+#[derive(Debug, Clone)]
+pub struct EndLease {
+    /// The counter.
+    pub line: Arc<Line>,
+    /// The lease, as the caller knows it.
+    pub lease: Lease,
+    /// What is known of its numbers.
+    pub end: LeaseEnd,
+}
+
+/// What is known of the numbers of a lease that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// The holder issued none from this number on, and never will. They lie ahead of the counter again, or are skipped where
+    /// it has gone on.
+    Unused {
+        /// The first of them; the number behind the last one if there is none.
+        from: u64,
+    },
+    /// The holder is gone. What it had not reported is unknown until it is.
+    Lost,
+}
+
+/// Let a counter give no numbers until an operator has looked.
+#[derive(Debug, Clone)]
+pub struct Freeze {
+    /// The counter.
+    pub line: Arc<Line>,
+    /// What contradicts itself.
+    pub reason: Reason,
+}
+
 /// End a sequence.
 #[derive(Debug, Clone)]
 pub struct Archive {
@@ -318,7 +417,7 @@ pub enum Target {
     /// Every number up to this one is taken by another system. Never moves backward.
     Beyond(Number),
     /// So many numbers are jumped over, or as many as are left, and a new epoch begins: an operator accepted a store
-    /// that had gone back in time.
+    /// that had gone back in time. Open leases are lost, and a frozen counter gives numbers again.
     NewEpoch(u64),
 }
 
@@ -377,6 +476,10 @@ pub enum Reply {
     Closed(Closed),
     /// Numbers of another system were taken, now or before.
     Adopted(Vec<AdoptedNumbers>),
+    /// A lease was taken, extended or ended, now or before: this is what there is of it now.
+    Leased(Box<Lease>),
+    /// The counter is frozen, now or before.
+    Frozen,
     /// The key was used before with an equal request: this is the event of that time. Nothing was done.
     Replayed(Box<Event>),
 }

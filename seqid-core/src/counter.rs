@@ -39,6 +39,12 @@ impl SequenceKey {
         self.prefix.is_whole()
     }
 
+    /// Whether it is that sequence, or stands for all of its tenant's.
+    #[must_use]
+    pub fn covers(&self, other: &SequenceKey) -> bool {
+        self == other || (self.is_whole() && self.tenant == other.tenant)
+    }
+
     /// A hash that is the same for equal keys within one process, and for the sequence's counters.
     #[must_use]
     pub fn sequence_hash(&self) -> u64 {
@@ -230,6 +236,8 @@ pub struct CounterState {
     pub free: u64,
     /// No hold ends before this; `None` when there is none.
     pub next_expiry: Option<Timestamp>,
+    /// How many leases are open.
+    pub leases: u32,
     /// The head of its chain of events.
     pub chain: Link,
 }
@@ -266,6 +274,7 @@ mod tests {
             voided: 0,
             free: 0,
             next_expiry: None,
+            leases: 0,
             chain: Link::GENESIS,
         }
     }

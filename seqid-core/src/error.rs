@@ -340,6 +340,17 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::HoldConfirmed { .. } => Code::ReservationConfirmed,
         Refusal::DateChanged { .. } => Code::DateChanged,
         Refusal::OpenReservations { .. } => Code::HasOpenReservations,
+        Refusal::OpenLeases { .. } => Code::BarrierBlocked,
+        // Between a store and those who lease from it.
+        Refusal::NotLeasable { .. }
+        | Refusal::NoLease(_)
+        | Refusal::LeaseTaken(_)
+        | Refusal::LeaseEnded(_)
+        | Refusal::LeaseBuried(_)
+        | Refusal::LeaseChanged { .. }
+        | Refusal::HistoryGone { .. }
+        | Refusal::OldTopology { .. }
+        | Refusal::NotPending { .. } => Code::Overloaded,
         Refusal::NotVoidable { .. } => Code::NotVoidable,
         Refusal::Taken { .. } => Code::IdTaken,
         Refusal::VersionMismatch { .. } => Code::VersionMismatch,
@@ -441,6 +452,7 @@ codes! {
     AdoptionRefused "adoption-refused" No "The ids cannot be adopted",
     SequenceArchived "sequence-archived" No "The sequence was archived",
     Frozen "frozen" No "The counter is frozen",
+    BarrierBlocked "barrier-blocked" No "Numbers are in the hands of holders that have not given them back",
     CaseVariant "case-variant" No "The name differs from an existing one by letter case alone",
     AmbiguousId "ambiguous-id" No "The text is an id of several sequences",
     VersionMismatch "version-mismatch" No "The definition has another version",

@@ -46,11 +46,19 @@ pub enum EventKind {
     Closed = 13,
     /// Documents of dates from the event's date on get numbers again.
     Reopened = 14,
+    /// The run is in the hands of a holder, which gives its numbers out and reports them later.
+    Leased = 15,
+    /// A holder issued the run: at the event's instant, before it was recorded.
+    Reported = 16,
+    /// Nobody listens to the holder of the run any more: what it had not reported by then is unknown.
+    Lost = 17,
+    /// What was reported of the counter contradicts itself: it gives no numbers until an operator has looked.
+    Frozen = 18,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [EventKind; 14] = [
+    pub const ALL: [EventKind; 18] = [
         Self::Issued,
         Self::Skipped,
         Self::External,
@@ -65,6 +73,10 @@ impl EventKind {
         Self::Archived,
         Self::Closed,
         Self::Reopened,
+        Self::Leased,
+        Self::Reported,
+        Self::Lost,
+        Self::Frozen,
     ];
 
     /// The word for it, in JSON and on the wire.
@@ -85,6 +97,10 @@ impl EventKind {
             Self::Archived => "archived",
             Self::Closed => "closed",
             Self::Reopened => "reopened",
+            Self::Leased => "leased",
+            Self::Reported => "reported",
+            Self::Lost => "lost",
+            Self::Frozen => "frozen",
         }
     }
 
@@ -247,7 +263,7 @@ pub struct Event {
     pub key: Option<Keyed>,
     /// The hold that it begins or ends.
     pub hold: Option<Box<Hold>>,
-    /// What does not fit elsewhere: for `defined`, the definition as JSON.
+    /// What does not fit elsewhere, as JSON: for `defined`, the definition; for what concerns a lease, the lease.
     pub detail: Option<Arc<str>>,
     /// When the store decided it.
     pub at: Timestamp,

@@ -168,6 +168,7 @@ document! {
     expires_at: String,
     on_expiry: OnExpiry,
     definition: String,
+    lease: String,
 }
 
 impl Document {
@@ -176,11 +177,16 @@ impl Document {
         let (run, key) = (self.run()?, self.key(subject.sequence())?);
         let hold = self.hold()?.map(Box::new);
         let ids = both(self.first_id, self.last_id).ok_or("first_id")?;
+        let kind = EventKind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
+        let kind = kind.ok_or("kind")?;
+        let detail = match (kind, self.definition, self.lease) {
+            (EventKind::Defined, definition, None) => definition,
+            (EventKind::Defined, ..) => return Err("lease"),
+            (_, None, lease) => lease,
+            _ => return Err("definition"),
+        };
         let event = Event {
-            kind: EventKind::ALL
-                .into_iter()
-                .find(|kind| kind.as_str() == self.kind)
-                .ok_or("kind")?,
+            kind,
             subject,
             n: self.n,
             generation: self.generation,
@@ -200,7 +206,7 @@ impl Document {
             reason: self.reason,
             key,
             hold,
-            detail: self.definition.map(Into::into),
+            detail: detail.map(Into::into),
             at: instant(&self.at).ok_or("at")?,
         };
         Ok(Recorded {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use crate::event::Recorded;
+use crate::event::{EventKind, Recorded};
 use crate::hex;
 use crate::store::{AuditSink, SinkError};
 
@@ -121,7 +121,12 @@ impl Serialize for Recorded {
         map.serialize_entry("reservation", &hold.map(|hold| hold.id.to_string()))?;
         map.serialize_entry("expires_at", &hold.map(|hold| hold.expires_at))?;
         map.serialize_entry("on_expiry", &hold.map(|hold| hold.on_expiry))?;
-        map.serialize_entry("definition", &event.detail.as_deref())?;
+        let (definition, lease) = match event.kind {
+            EventKind::Defined => (event.detail.as_deref(), None),
+            _ => (None, event.detail.as_deref()),
+        };
+        map.serialize_entry("definition", &definition)?;
+        map.serialize_entry("lease", &lease)?;
         map.serialize_entry("at", &event.at)?;
         map.serialize_entry("hash", &hex::encode(&self.hash))?;
         map.end()

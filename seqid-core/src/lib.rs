@@ -19,6 +19,7 @@ pub mod intake;
 mod issuer;
 pub mod json_lines;
 pub mod lanes;
+pub mod lease;
 pub mod ledger;
 pub mod line;
 pub mod mark;

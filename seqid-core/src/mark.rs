@@ -26,13 +26,15 @@ pub enum NumberState {
     Skipped = 5,
     /// Another system gave it out.
     External = 6,
-    /// An operator accepted a store that had gone back in time: whatever became of it.
+    /// An operator accepted a store that had gone back in time, or the holder of a lease is gone: whatever became of it.
     Unknown = 7,
+    /// The holder of a lease has it, and has not reported yet what became of it.
+    Pending = 8,
 }
 
 impl NumberState {
     /// Every state.
-    pub const ALL: [NumberState; 7] = [
+    pub const ALL: [NumberState; 8] = [
         Self::Reserved,
         Self::Voided,
         Self::Expired,
@@ -40,6 +42,7 @@ impl NumberState {
         Self::Skipped,
         Self::External,
         Self::Unknown,
+        Self::Pending,
     ];
 
     /// The word for it, in JSON and on the wire.
@@ -53,6 +56,7 @@ impl NumberState {
             Self::Skipped => "skipped",
             Self::External => "external",
             Self::Unknown => "unknown",
+            Self::Pending => "pending",
         }
     }
 

@@ -14,13 +14,14 @@ use crate::compiled::CompiledDefinitions;
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::DefinitionSpec;
 use crate::event::{Event, EventKind, KeyName, Recorded, Subject};
-use crate::ledger::{Found, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
+use crate::lease::LeaseId;
+use crate::ledger::{Found, HeldCount, Linked, MarkTable, SequenceState, Snapshot, TenantCount};
 use crate::names::{Number, Tenant};
 use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
 use crate::store::{
     AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionRecord, DefinitionStore, EventSource,
-    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
+    LeaseRecord, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use crate::time::Date;
 
@@ -122,11 +123,12 @@ impl Tables {
             snapshot.load_tenant(tenant, count);
         }
         for sequence in needs.held {
-            let others = self
-                .counters
-                .iter()
-                .filter(|(key, _)| *key.sequence() == sequence && snapshot.counter_state(key).is_none());
-            let held = others.map(|(_, state)| state.reserved).sum();
+            let mut held = HeldCount::default();
+            for (key, state) in &self.counters {
+                if sequence.covers(key.sequence()) && snapshot.counter_state(key).is_none() {
+                    held.add(state);
+                }
+            }
             snapshot.load_held(sequence, held);
         }
     }
@@ -167,6 +169,7 @@ impl Tables {
     fn write(&mut self, mut snapshot: Snapshot) {
         let changes = snapshot.take_changes();
         self.marks.write(&changes.events, changes.marks);
+        self.marks.write_leases(changes.leases);
         for linked in changes.events {
             if let Some(keyed) = &linked.event.key {
                 self.keys.insert(keyed.name(), self.events.len());
@@ -355,6 +358,15 @@ impl AuditLog for MemoryStore {
         let tables = self.lock();
         let log = tables.events.iter().map(|linked| &linked.event);
         Ok(tables.marks.page(counter, after, limit, &log))
+    }
+
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        Ok(self.lock().marks.open_leases(sequence, after, limit))
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

@@ -10,6 +10,7 @@ use crate::command::{Command, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::{DefinitionSpec, Mode};
 use crate::event::{Event, EventKind, Recorded};
+use crate::lease::{Lease, LeaseId};
 use crate::ledger::Refusal;
 use crate::mark::Mark;
 use crate::names::{Label, Number, Tenant};
@@ -86,6 +87,15 @@ pub trait AuditLog: Send + Sync + fmt::Debug {
         after: Option<(u32, Number)>,
         limit: usize,
     ) -> Result<Vec<MarkRecord>, StoreError>;
+
+    /// The open leases of a sequence, or of all of a tenant's ([`SequenceKey::whole`]), in the order of their names, at most
+    /// `limit`, those behind `after`.
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError>;
 
     /// The events behind position `after`, in the order of their positions, at most `limit`.
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError>;
@@ -238,6 +248,15 @@ pub struct MarkRecord {
     pub event: Event,
 }
 
+/// A lease with its counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseRecord {
+    /// The counter.
+    pub counter: CounterKey,
+    /// The lease.
+    pub lease: Lease,
+}
+
 /// Where a relay takes events from: the events that were not yet acknowledged.
 #[async_trait]
 pub trait EventSource: Send + Sync + fmt::Debug {
@@ -386,6 +405,14 @@ macro_rules! forward {
                 limit: usize,
             ) -> Result<Vec<MarkRecord>, StoreError> {
                 (**self).marks(counter, after, limit).await
+            }
+            async fn leases(
+                &self,
+                sequence: &SequenceKey,
+                after: Option<LeaseId>,
+                limit: usize,
+            ) -> Result<Vec<LeaseRecord>, StoreError> {
+                (**self).leases(sequence, after, limit).await
             }
             async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
                 (**self).events(after, limit).await

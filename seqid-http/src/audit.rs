@@ -43,8 +43,7 @@ pub(crate) fn routes() -> Router<Shared> {
         ("request_id" = Option<String>, Query, description = "The request's `X-Request-Id`"),
         ("reference" = Option<String>, Query, description = "Your key of the document"),
         ("kind" = Option<String>, Query,
-            description = "`issued`, `skipped`, `external`, `returned`, `restarted`, `defined`, `recovered`, or several \
-                of them with commas between"),
+            description = "A kind of event, such as `issued`, or several of them with commas between"),
         ("from" = Option<String>, Query, description = "The earliest instant, RFC 3339"),
         ("to" = Option<String>, Query, description = "The instant behind the latest, RFC 3339"),
         ("after" = Option<String>, Query,
@@ -216,7 +215,8 @@ pub(crate) struct EventDocument {
     /// Its place in the store's log.
     position: u64,
     /// What happened: `issued`, `skipped`, `external`, `returned`, `restarted`, `defined`, `recovered`, `reserved`,
-    /// `confirmed`, `voided`, `expired`, `archived`, `closed`, `reopened`. New ones may be added.
+    /// `confirmed`, `voided`, `expired`, `archived`, `closed`, `reopened`, `leased`, `reported`, `lost`, `frozen`. New
+    /// ones may be added.
     #[schema(examples("issued"))]
     kind: String,
     /// The tenant.
@@ -299,6 +299,9 @@ pub(crate) struct EventDocument {
     /// What becomes of its numbers then: `void` or `reuse`.
     #[schema(required)]
     on_expiry: Option<String>,
+    /// For what concerns leased numbers: the lease, as the text of a JSON object.
+    #[schema(required)]
+    lease: Option<String>,
     /// For `defined`: the definition, as the text of a JSON object.
     #[schema(required)]
     definition: Option<String>,

@@ -176,7 +176,7 @@ fn write_line(recorded: &Recorded, text: &mut String) -> serde_json::Result<()> 
 }
 
 /// The columns of a table: the members of an event.
-const COLUMNS: [&str; 36] = [
+const COLUMNS: [&str; 37] = [
     "event_id",
     "authority",
     "position",
@@ -211,6 +211,7 @@ const COLUMNS: [&str; 36] = [
     "expires_at",
     "on_expiry",
     "definition",
+    "lease",
     "at",
     "hash",
 ];

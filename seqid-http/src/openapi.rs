@@ -205,13 +205,13 @@ fn refused(codes: &[Code]) -> Response {
 /// The problems that an operation can answer.
 fn problems(operation: &str) -> Vec<Code> {
     use Code::{
-        AmbiguousId, BatchDoesNotFit, CaseVariant, DateBeforeLast, DateChanged, DateOutOfWindow,
-        DeadlineBeforeSealing, DefinitionRefused, Draining, Exhausted, ForceNotAllowed, Frozen,
-        HasOpenReservations, IdNotRecognised, IdempotencyMismatch, Internal, InvalidRequest, NewerSchema,
-        NotVoidable, OutcomeUnknown, Overloaded, PeriodClosed, RangeExpired, ReservationConfirmed,
-        ReservationExpired, ReservationNotFound, ReservationVoided, RestoredStore, ScopeMismatch,
-        SequenceArchived, SequenceNotFound, StoreFull, StoreUnavailable, TenantMismatch, VersionMismatch,
-        VersionRequired, WouldRepeat,
+        AmbiguousId, BarrierBlocked, BatchDoesNotFit, CaseVariant, DateBeforeLast, DateChanged,
+        DateOutOfWindow, DeadlineBeforeSealing, DefinitionRefused, Draining, Exhausted, ForceNotAllowed,
+        Frozen, HasOpenReservations, IdNotRecognised, IdempotencyMismatch, Internal, InvalidRequest,
+        NewerSchema, NotVoidable, OutcomeUnknown, Overloaded, PeriodClosed, RangeExpired,
+        ReservationConfirmed, ReservationExpired, ReservationNotFound, ReservationVoided, RestoredStore,
+        ScopeMismatch, SequenceArchived, SequenceNotFound, StoreFull, StoreUnavailable, TenantMismatch,
+        VersionMismatch, VersionRequired, WouldRepeat,
     };
     const BODY: &[Code] = &[
         Code::MalformedBody,
@@ -235,7 +235,13 @@ fn problems(operation: &str) -> Vec<Code> {
         ReservationVoided,
         ReservationConfirmed,
     ];
-    const COUNTER: &[Code] = &[SequenceNotFound, ScopeMismatch, DateOutOfWindow, Frozen];
+    const COUNTER: &[Code] = &[
+        SequenceNotFound,
+        ScopeMismatch,
+        DateOutOfWindow,
+        Frozen,
+        BarrierBlocked,
+    ];
     const KEYED: &[Code] = &[IdempotencyMismatch, TenantMismatch];
     let parts: &[&[Code]] = match operation {
         "next" => &[
@@ -296,6 +302,7 @@ fn problems(operation: &str) -> Vec<Code> {
                 SequenceNotFound,
                 DefinitionRefused,
                 Frozen,
+                BarrierBlocked,
                 PeriodClosed,
                 BatchDoesNotFit,
                 Code::IdTaken,
@@ -385,7 +392,12 @@ fn problems(operation: &str) -> Vec<Code> {
             READ,
             WRITE,
             NAMED,
-            &[DefinitionRefused, VersionMismatch, VersionRequired],
+            &[
+                DefinitionRefused,
+                VersionMismatch,
+                VersionRequired,
+                BarrierBlocked,
+            ],
         ],
         "patch_sequence" => &[
             BODY,
@@ -397,6 +409,7 @@ fn problems(operation: &str) -> Vec<Code> {
                 DefinitionRefused,
                 VersionMismatch,
                 VersionRequired,
+                BarrierBlocked,
             ],
         ],
         "archive" | "delete_sequence" => &[
@@ -408,10 +421,18 @@ fn problems(operation: &str) -> Vec<Code> {
                 SequenceNotFound,
                 CaseVariant,
                 HasOpenReservations,
+                BarrierBlocked,
                 VersionMismatch,
             ],
         ],
-        "close" => &[BODY, READ, WRITE, NAMED, KEYED, &[SequenceNotFound]],
+        "close" => &[
+            BODY,
+            READ,
+            WRITE,
+            NAMED,
+            KEYED,
+            &[SequenceNotFound, BarrierBlocked],
+        ],
         "reopen" => &[BODY, READ, WRITE, NAMED, KEYED, &[SequenceNotFound, PeriodClosed]],
         "ready" => &[&[StoreUnavailable, Draining, RestoredStore, NewerSchema, StoreFull]],
         _ => &[],

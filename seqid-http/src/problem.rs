@@ -55,6 +55,7 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::IdTaken
         | Code::SequenceArchived
         | Code::Frozen
+        | Code::BarrierBlocked
         | Code::CaseVariant
         | Code::AmbiguousId => StatusCode::CONFLICT,
         Code::VersionMismatch => StatusCode::PRECONDITION_FAILED,
@@ -425,6 +426,7 @@ mod tests {
                 "id-taken",
                 "sequence-archived",
                 "frozen",
+                "barrier-blocked",
                 "case-variant",
                 "ambiguous-id",
             ],

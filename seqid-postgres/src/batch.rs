@@ -41,8 +41,8 @@ pub(crate) type Decided = Option<Result<Reply, Refusal>>;
 pub(crate) struct Written {
     /// Counters that opened, with their rows.
     pub(crate) opened: Vec<(CounterKey, i64)>,
-    /// The partition of this month was added.
-    pub(crate) month: Option<Month>,
+    /// The partitions of these months were added.
+    pub(crate) months: Vec<Month>,
     /// The last event: its chain, and that chain's head.
     pub(crate) head: Option<(i64, Link)>,
 }

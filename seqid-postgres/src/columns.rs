@@ -4,7 +4,7 @@
 macro_rules! counter_state {
     () => {
         "c.version, c.generation, c.epoch, c.next, c.last, c.last_date, c.status, c.n, c.hash, c.reserved, c.voided, \
-         c.free, c.next_expiry"
+         c.free, c.next_expiry, c.leases"
     };
 }
 pub(crate) use counter_state;
@@ -33,6 +33,14 @@ macro_rules! mark {
     };
 }
 pub(crate) use mark;
+
+/// The columns of [`lease`](crate::rows::lease), of a lease `l`.
+macro_rules! lease {
+    () => {
+        "l.id, l.generation, l.epoch, l.first, l.step, l.last, l.holder, l.topology, l.state"
+    };
+}
+pub(crate) use lease;
 
 /// How many columns [`mark`] has.
 pub(crate) const MARK_COLUMNS: usize = 14;

@@ -52,7 +52,7 @@ impl Connections {
     }
 
     /// A connection that waits for work, or a new one.
-    pub(crate) async fn get(self: &Arc<Self>) -> Result<Lease, Fault> {
+    pub(crate) async fn get(self: &Arc<Self>) -> Result<Pooled, Fault> {
         let permit = within(self.config.timeout, Arc::clone(&self.room).acquire_owned()).await?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         let idle = self.idle().pop();
@@ -60,7 +60,7 @@ impl Connections {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        Ok(Lease {
+        Ok(Pooled {
             connection,
             home: Arc::clone(self),
             _permit: permit,
@@ -68,18 +68,18 @@ impl Connections {
     }
 
     /// A new connection, in place of those that wait: the server may have been started anew.
-    pub(crate) async fn get_new(self: &Arc<Self>) -> Result<Lease, Fault> {
+    pub(crate) async fn get_new(self: &Arc<Self>) -> Result<Pooled, Fault> {
         self.idle().clear();
         self.get().await
     }
 
     /// A connection that answers: one that waited for work is asked first.
-    pub(crate) async fn get_checked(self: &Arc<Self>) -> Result<Lease, Fault> {
-        let mut lease = self.get().await?;
-        match within(self.config.timeout, lease.connection.ping()).await {
-            Ok(Ok(())) => Ok(lease),
+    pub(crate) async fn get_checked(self: &Arc<Self>) -> Result<Pooled, Fault> {
+        let mut pooled = self.get().await?;
+        match within(self.config.timeout, pooled.connection.ping()).await {
+            Ok(Ok(())) => Ok(pooled),
             _ => {
-                drop(lease);
+                drop(pooled);
                 self.get_new().await
             }
         }
@@ -107,13 +107,13 @@ impl Connections {
 }
 
 /// A connection in use. It is closed when it is dropped, which ends what it was doing.
-pub(crate) struct Lease {
+pub(crate) struct Pooled {
     pub(crate) connection: PgConnection,
     home: Arc<Connections>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Lease {
+impl Pooled {
     /// Keeps the connection for the next one who needs it. It must be outside of a transaction.
     pub(crate) fn give_back(self) {
         let Self { connection, home, .. } = self;

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::batch::{Batch, Decided, GROUPS, Locked, Written, groups};
 use crate::config::PostgresConfig;
-use crate::connections::{Connections, Lease, within};
+use crate::connections::{Connections, Pooled, within};
 use crate::error::Fault;
 use crate::identity::{Anchor, Identity};
 use crate::notices;
@@ -254,16 +254,16 @@ impl Engine {
             How::Together => &self.lanes,
             _ => &self.waiters,
         };
-        let mut lease = self
+        let mut pooled = self
             .begin(connections, how.begin(commands))
             .await
             .map_err(Failure::Undone)?;
-        let mut batch = Batch::new(self, &mut lease.connection, how.locked());
+        let mut batch = Batch::new(self, &mut pooled.connection, how.locked());
         let applied = within(self.config.timeout, batch.apply(commands)).await;
         let written = batch.written();
         match applied.and_then(|applied| applied) {
-            Ok(decided) => self.finish(lease, written).await.map(|()| decided),
-            Err(fault) => Err(self.give_up(lease, fault).await),
+            Ok(decided) => self.finish(pooled, written).await.map(|()| decided),
+            Err(fault) => Err(self.give_up(pooled, fault).await),
         }
     }
 
@@ -275,11 +275,11 @@ impl Engine {
     ) -> Result<Vec<Decided>, Failure> {
         let how = How::Patiently;
         let begin = how.begin_with(&groups([counter.sequence()]));
-        let mut lease = self.begin(&self.waiters, begin).await.map_err(Failure::Undone)?;
-        let mut batch = Batch::new(self, &mut lease.connection, how.locked());
+        let mut pooled = self.begin(&self.waiters, begin).await.map_err(Failure::Undone)?;
+        let mut batch = Batch::new(self, &mut pooled.connection, how.locked());
         let locked = within(self.config.timeout, batch.wait_for(counter)).await;
         if let Err(fault) = locked.and_then(|locked| locked) {
-            return Err(self.give_up(lease, fault).await);
+            return Err(self.give_up(pooled, fault).await);
         }
         let commands = take();
         let commands: Vec<&Command> = commands.iter().collect();
@@ -291,8 +291,8 @@ impl Engine {
         let applied = applied.await;
         let written = batch.written();
         let decided = match applied.and_then(|applied| applied) {
-            Ok(decided) => self.finish(lease, written).await.map(|()| decided),
-            Err(fault) => Err(self.give_up(lease, fault).await),
+            Ok(decided) => self.finish(pooled, written).await.map(|()| decided),
+            Err(fault) => Err(self.give_up(pooled, fault).await),
         };
         self.observer.committed(commands.len(), began.elapsed());
         match decided {
@@ -302,16 +302,14 @@ impl Engine {
     }
 
     /// Commits, and takes note of what is there now.
-    async fn finish(&self, mut lease: Lease, written: Written) -> Result<(), Failure> {
-        self.commit(&mut lease).await?;
-        lease.give_back();
+    async fn finish(&self, mut pooled: Pooled, written: Written) -> Result<(), Failure> {
+        self.commit(&mut pooled).await?;
+        pooled.give_back();
         self.note(None);
         for (key, id) in &written.opened {
             self.remember_row(key, *id);
         }
-        if let Some(month) = written.month {
-            lock(&self.months).insert(month);
-        }
+        lock(&self.months).extend(written.months);
         if let Some((chain, head)) = written.head {
             self.anchor.set(chain, head);
             self.committed.notify_waiters();
@@ -319,33 +317,33 @@ impl Engine {
         Ok(())
     }
 
-    async fn give_up(&self, lease: Lease, fault: Fault) -> Failure {
-        self.roll_back(lease, &fault).await;
+    async fn give_up(&self, pooled: Pooled, fault: Fault) -> Failure {
+        self.roll_back(pooled, &fault).await;
         Failure::Undone(fault)
     }
 
     /// Begins a transaction. A connection that died while it waited for work is replaced once: nothing was sent on it.
-    async fn begin(&self, connections: &Arc<Connections>, sql: String) -> Result<Lease, Fault> {
-        let mut lease = connections
+    async fn begin(&self, connections: &Arc<Connections>, sql: String) -> Result<Pooled, Fault> {
+        let mut pooled = connections
             .get()
             .await
             .inspect_err(|fault| self.note(Some(fault)))?;
-        match self.execute(&mut lease, sql.clone()).await {
-            Ok(()) => return Ok(lease),
-            Err(fault) if fault.is_of_the_connection() => drop(lease),
+        match self.execute(&mut pooled, sql.clone()).await {
+            Ok(()) => return Ok(pooled),
+            Err(fault) if fault.is_of_the_connection() => drop(pooled),
             Err(fault) => {
-                self.roll_back(lease, &fault).await;
+                self.roll_back(pooled, &fault).await;
                 return Err(fault);
             }
         }
-        let mut lease = connections
+        let mut pooled = connections
             .get_new()
             .await
             .inspect_err(|fault| self.note(Some(fault)))?;
-        match self.execute(&mut lease, sql).await {
-            Ok(()) => Ok(lease),
+        match self.execute(&mut pooled, sql).await {
+            Ok(()) => Ok(pooled),
             Err(fault) => {
-                self.roll_back(lease, &fault).await;
+                self.roll_back(pooled, &fault).await;
                 Err(fault)
             }
         }
@@ -353,8 +351,8 @@ impl Engine {
 
     /// Commits. Once COMMIT is sent, only the server's own word that it aborted makes the outcome known, or its answer
     /// without a warning.
-    async fn commit(&self, lease: &mut Lease) -> Result<(), Failure> {
-        let (committed, warning) = notices::heard(self.execute(lease, "COMMIT".to_owned())).await;
+    async fn commit(&self, pooled: &mut Pooled) -> Result<(), Failure> {
+        let (committed, warning) = notices::heard(self.execute(pooled, "COMMIT".to_owned())).await;
         match committed {
             Ok(()) => match warning {
                 None => Ok(()),
@@ -365,15 +363,15 @@ impl Engine {
         }
     }
 
-    async fn roll_back(&self, mut lease: Lease, fault: &Fault) {
+    async fn roll_back(&self, mut pooled: Pooled, fault: &Fault) {
         self.note(Some(fault));
-        if !fault.is_of_the_connection() && self.execute(&mut lease, "ROLLBACK".to_owned()).await.is_ok() {
-            lease.give_back();
+        if !fault.is_of_the_connection() && self.execute(&mut pooled, "ROLLBACK".to_owned()).await.is_ok() {
+            pooled.give_back();
         }
     }
 
-    async fn execute(&self, lease: &mut Lease, sql: String) -> Result<(), Fault> {
-        let statement = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut lease.connection);
+    async fn execute(&self, pooled: &mut Pooled, sql: String) -> Result<(), Fault> {
+        let statement = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut pooled.connection);
         within(self.config.timeout, statement).await??;
         Ok(())
     }

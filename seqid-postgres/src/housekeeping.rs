@@ -5,7 +5,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::connections::{Lease, within};
+use crate::connections::{Pooled, within};
 use crate::encoding::Instant as At;
 use crate::engine::Engine;
 use crate::error::Fault;
@@ -38,7 +38,7 @@ async fn run(engine: Weak<Engine>) {
             return;
         }
         engine.write_state().await;
-        if engine.is_away() && engine.readers.get_checked().await.map(Lease::give_back).is_ok() {
+        if engine.is_away() && engine.readers.get_checked().await.map(Pooled::give_back).is_ok() {
             engine.note(None);
         }
         let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
@@ -69,30 +69,30 @@ async fn run(engine: Weak<Engine>) {
 /// Takes note of the newest event, so that an instance that rests notices too when the database goes back behind what others
 /// gave out; and adds blocks.
 async fn look(engine: &Arc<Engine>) -> Result<(), Fault> {
-    let mut lease = engine.readers.get_checked().await?;
+    let mut pooled = engine.readers.get_checked().await?;
     let times = engine.anchor.times();
     let newest = sqlx::query("SELECT chain, n, hash FROM seqid.event ORDER BY position DESC LIMIT 1")
-        .fetch_optional(&mut lease.connection);
+        .fetch_optional(&mut pooled.connection);
     if let Some(row) = within(engine.config.timeout, newest).await?? {
         engine.anchor.see(times, get(&row, 0)?, link(&row, 1)?);
     }
     loop {
         let added = sqlx::query_scalar("SELECT seqid.add_blocks($1)")
             .bind(BLOCKS)
-            .fetch_one(&mut lease.connection);
+            .fetch_one(&mut pooled.connection);
         let added: i32 = within(engine.config.timeout, added).await??;
         if added < BLOCKS || engine.is_closed() {
             break;
         }
     }
-    lease.give_back();
+    pooled.give_back();
     Ok(())
 }
 
 async fn tidy(engine: &Arc<Engine>) -> Result<(), Fault> {
-    let mut lease = engine.readers.get_checked().await?;
+    let mut pooled = engine.readers.get_checked().await?;
     let next_month = sqlx::raw_sql("SELECT seqid.add_month((clock_timestamp() + interval '20 days')::date)");
-    within(engine.config.timeout, next_month.execute(&mut lease.connection)).await??;
+    within(engine.config.timeout, next_month.execute(&mut pooled.connection)).await??;
     loop {
         use seqid_core::clock::Clock;
         let oldest = engine.clock.now().saturating_sub(engine.config.key_retention);
@@ -102,12 +102,12 @@ async fn tidy(engine: &Arc<Engine>) -> Result<(), Fault> {
         )
         .bind(At(oldest))
         .bind(KEYS)
-        .execute(&mut lease.connection);
+        .execute(&mut pooled.connection);
         let removed = within(engine.config.timeout, removed).await??;
         if removed.rows_affected() < KEYS.cast_unsigned() {
             break;
         }
     }
-    lease.give_back();
+    pooled.give_back();
     Ok(())
 }

@@ -155,15 +155,17 @@ pub(crate) async fn require_same(
     }
 }
 
-/// Whether an event is there as it was.
+/// Whether an event is there as it was. Of months that were detached, the last of each chain is known.
 async fn is_there(connection: &mut PgConnection, chain: i64, head: Link) -> sqlx::Result<bool> {
-    let hash: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT hash FROM seqid.event WHERE chain = $1 AND n = $2")
-            .bind(chain)
-            .bind(signed(head.n))
-            .fetch_optional(connection)
-            .await?;
-    Ok(hash.is_some_and(|hash| hash == head.hash))
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM seqid.event WHERE chain = $1 AND n = $2 AND hash = $3) \
+             OR EXISTS (SELECT 1 FROM seqid.boundary WHERE chain = $1 AND (n > $2 OR (n = $2 AND hash = $3)))",
+    )
+    .bind(chain)
+    .bind(signed(head.n))
+    .bind(&head.hash[..])
+    .fetch_one(connection)
+    .await
 }
 
 /// Holds a database against the state file of this instance.

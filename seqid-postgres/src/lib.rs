@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod housekeeping;
 mod identity;
+mod leases;
 mod load;
 mod marks;
 mod notices;

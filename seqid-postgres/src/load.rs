@@ -3,7 +3,7 @@
 use seqid_core::command::Command;
 use seqid_core::counter::{CounterKey, SequenceKey};
 use seqid_core::event::KeyName;
-use seqid_core::ledger::{Found, Needs, TenantCount};
+use seqid_core::ledger::{Found, HeldCount, Needs, TenantCount};
 use seqid_core::names::Tenant;
 use sqlx::Row;
 use sqlx::postgres::{PgBindIterExt, PgRow};
@@ -352,21 +352,25 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Counts what is held by the counters that are not loaded.
+    /// Counts what is held by the counters of a sequence, or of all of a tenant's, that are not loaded.
     async fn load_held(&mut self, sequence: &SequenceKey) -> Result<(), Fault> {
-        let Some(id) = self.sequences.get(sequence) else {
-            self.snapshot.load_held(sequence.clone(), 0);
-            return Ok(());
-        };
         let row = sqlx::query(
-            "SELECT coalesce(sum(reserved), 0)::bigint FROM seqid.counter \
-             WHERE sequence = $1 AND reserved > 0 AND id <> ALL($2)",
+            "SELECT coalesce(sum(c.reserved), 0)::bigint, coalesce(sum(c.leases), 0)::bigint \
+             FROM seqid.sequence s JOIN seqid.counter c ON c.sequence = s.id \
+             WHERE s.tenant = $1 AND ($2 = '*' OR (s.prefix_folded = $3 AND s.prefix = $2)) \
+             AND (c.reserved > 0 OR c.leases > 0) AND c.id <> ALL($4)",
         )
-        .bind(id)
+        .bind(sequence.tenant.as_str())
+        .bind(sequence.prefix.as_str())
+        .bind(sequence.folded_prefix())
         .bind(self.counters.values().bind_iter())
         .fetch_one(&mut *self.connection)
         .await?;
-        self.snapshot.load_held(sequence.clone(), unsigned(&row, 0)?);
+        let held = HeldCount {
+            numbers: unsigned(&row, 0)?,
+            leases: unsigned(&row, 1)?,
+        };
+        self.snapshot.load_held(sequence.clone(), held);
         Ok(())
     }
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use seqid_core::command::Command;
 use seqid_core::counter::CounterKey;
 use seqid_core::event::EventKind;
+use seqid_core::lease::LeaseId;
 use seqid_core::ledger::{Linked, MarkChange, MarkNeed, Reservation};
 use seqid_core::mark::Mark;
-use seqid_core::names::Number;
+use seqid_core::names::{Label, Number};
 use seqid_core::reservation::ReservationId;
 use sqlx::postgres::PgBindIterExt;
 
@@ -101,6 +102,7 @@ struct Needed {
     ending: Vec<(CounterKey, i64, usize)>,
     free: Vec<(CounterKey, i64, u32, usize)>,
     within: Vec<(CounterKey, i64, u32, u64, u64)>,
+    leases: Vec<(CounterKey, i64, Option<LeaseId>, Option<Label>)>,
 }
 
 impl Batch<'_> {
@@ -134,12 +136,16 @@ impl Batch<'_> {
                     first,
                     last,
                 } => needed.within.push((counter, row, generation, first, last)),
+                MarkNeed::Leases { counter, id, holder } => {
+                    needed.leases.push((counter, row, id, holder));
+                }
             }
         }
         self.load_reservations(needed.reservations).await?;
         self.load_ending(needed.ending).await?;
         self.load_free(needed.free).await?;
-        self.load_within(needed.within).await
+        self.load_within(needed.within).await?;
+        self.load_leases(needed.leases).await
     }
 
     async fn load_reservations(

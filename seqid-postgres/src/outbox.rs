@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seqid_core::event::Recorded;
 use tokio::sync::Mutex;
 
-use crate::connections::{Lease, within};
+use crate::connections::{Pooled, within};
 use crate::encoding::signed;
 use crate::engine::Engine;
 use crate::error::Fault;
@@ -15,7 +15,7 @@ use crate::rows::unsigned;
 
 /// See the [module](self). The connection that has the lock, once it was got.
 #[derive(Default)]
-pub(crate) struct Outbox(Mutex<Option<Lease>>);
+pub(crate) struct Outbox(Mutex<Option<Pooled>>);
 
 impl std::fmt::Debug for Outbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,14 +33,14 @@ impl Outbox {
     ) -> Result<Vec<Recorded>, Fault> {
         let mut slot = self.0.lock().await;
         // Taken out meanwhile: after a fault, or when this future is dropped, it is closed.
-        let mut lease = match slot.take() {
-            Some(lease) => lease,
+        let mut pooled = match slot.take() {
+            Some(pooled) => pooled,
             None => match lock(engine).await? {
-                Some(lease) => lease,
+                Some(pooled) => pooled,
                 None => return Ok(Vec::new()),
             },
         };
-        let connection = &mut lease.connection;
+        let connection = &mut pooled.connection;
         let taken = within(engine.config.timeout, async {
             let row = sqlx::query("SELECT acknowledged FROM seqid.store")
                 .fetch_one(&mut *connection)
@@ -48,18 +48,18 @@ impl Outbox {
             read::events(connection, rendering, unsigned(&row, 0)?, limit).await
         });
         let taken = taken.await??;
-        *slot = Some(lease);
+        *slot = Some(pooled);
         Ok(taken)
     }
 
     /// Every event up to this position is delivered.
     pub(crate) async fn acknowledge(&self, engine: &Engine, position: u64) -> Result<(), Fault> {
-        let mut lease = engine.readers.get_checked().await?;
+        let mut pooled = engine.readers.get_checked().await?;
         let written = sqlx::query("UPDATE seqid.store SET acknowledged = greatest(acknowledged, $1)")
             .bind(signed(position))
-            .execute(&mut lease.connection);
+            .execute(&mut pooled.connection);
         within(engine.config.timeout, written).await??;
-        lease.give_back();
+        pooled.give_back();
         Ok(())
     }
 
@@ -69,14 +69,14 @@ impl Outbox {
     }
 }
 
-async fn lock(engine: &Engine) -> Result<Option<Lease>, Fault> {
-    let mut lease = engine.readers.get_checked().await?;
+async fn lock(engine: &Engine) -> Result<Option<Pooled>, Fault> {
+    let mut pooled = engine.readers.get_checked().await?;
     let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock(seqid.lock_class('outbox'), 0)")
-        .fetch_one(&mut lease.connection);
+        .fetch_one(&mut pooled.connection);
     let locked: bool = within(engine.config.timeout, locked).await??;
     if locked {
-        return Ok(Some(lease));
+        return Ok(Some(pooled));
     }
-    lease.give_back();
+    pooled.give_back();
     Ok(None)
 }

@@ -7,6 +7,7 @@ use seqid_core::counter::{CounterKey, CounterState, CounterStatus, Run, Sequence
 use seqid_core::definition::{DefinitionSpec, Mode, OnExpiry};
 use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Subject};
 use seqid_core::field::FieldValues;
+use seqid_core::lease::{Holder, Lease, LeaseId, LeaseState};
 use seqid_core::ledger::{Linked, SequenceState};
 use seqid_core::mark::{Mark, NumberState};
 use seqid_core::names::{Number, Prefix, Tenant};
@@ -127,6 +128,7 @@ pub(crate) fn counter_state(row: &PgRow, at: usize) -> Result<CounterState> {
         voided: unsigned(row, at + 10)?,
         free: unsigned(row, at + 11)?,
         next_expiry: get::<Option<Instant>>(row, at + 12)?.map(|Instant(instant)| instant),
+        leases: unsigned32(row, at + 13)?,
     })
 }
 
@@ -167,6 +169,38 @@ pub(crate) fn mark(row: &PgRow, at: usize) -> Result<Mark> {
         reference: optional(row, at + 11, text)?,
         relates_to: optional(row, at + 12, text)?,
         n: unsigned(row, at + 13)?,
+    })
+}
+
+/// A lease.
+pub(crate) fn lease(row: &PgRow, at: usize) -> Result<Lease> {
+    let first = optional(row, at + 3, number)?;
+    let last = optional(row, at + 5, number)?;
+    let run = match first.zip(last) {
+        Some((first, last)) => {
+            let step = column(row, at + 4, |step: i64| {
+                u64::try_from(step).ok().filter(|step| *step > 0)
+            })?;
+            let between = last.get().checked_sub(first.get());
+            let between = between.ok_or_else(|| Fault::Damage(Damage::value(row, at + 5)))?;
+            let count = between / step + 1;
+            Some(Run { first, step, count })
+        }
+        None => None,
+    };
+    let holder = Holder::restore(
+        column(row, at + 6, text)?,
+        optional(row, at + 7, |topology: i64| topology.try_into().ok())?,
+    );
+    Ok(Lease {
+        id: LeaseId(bytes(row, at)?),
+        holder,
+        generation: unsigned32(row, at + 1)?,
+        epoch: unsigned32(row, at + 2)?,
+        run,
+        state: column(row, at + 8, |state: i16| {
+            LeaseState::from_code(state.try_into().ok()?)
+        })?,
     })
 }
 

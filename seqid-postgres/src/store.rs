@@ -8,22 +8,23 @@ use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
 use seqid_core::lanes::Lanes;
+use seqid_core::lease::LeaseId;
 use seqid_core::names::{Number, Tenant};
 use seqid_core::observer::Observer;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
-    ReservationRecord, SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 
 use crate::config::PostgresConfig;
-use crate::connections::{Lease, connect, open_error, within};
+use crate::connections::{Pooled, connect, open_error, within};
 use crate::engine::{Engine, Server};
 use crate::error::{Fault, OpenError};
 use crate::outbox::Outbox;
 use crate::read::{self, Rendering};
-use crate::{audit, housekeeping, schema};
+use crate::{audit, housekeeping, leases, schema};
 
 /// Counters, definitions and audit in a PostgreSQL database, shared with other instances.
 ///
@@ -81,7 +82,7 @@ impl PostgresStore {
         !self.engine.is_away()
     }
 
-    async fn reader(&self) -> Result<Lease, StoreError> {
+    async fn reader(&self) -> Result<Pooled, StoreError> {
         Ok(self.engine.readers.get_checked().await?)
     }
 }
@@ -115,11 +116,11 @@ fn capabilities(config: &PostgresConfig) -> Capabilities {
 /// Reads on a connection of its own, which is kept for the next one if that went well.
 macro_rules! read {
     ($store:expr, |$connection:ident| $query:expr) => {{
-        let mut lease = $store.reader().await?;
-        let $connection = &mut lease.connection;
+        let mut pooled = $store.reader().await?;
+        let $connection = &mut pooled.connection;
         let result = within($store.engine.config.timeout, $query).await;
         let result = result.and_then(|result| result)?;
-        lease.give_back();
+        pooled.give_back();
         Ok(result)
     }};
 }
@@ -196,6 +197,17 @@ impl AuditLog for PostgresStore {
         })
     }
 
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        read!(self, |connection| leases::open(
+            connection, sequence, after, limit
+        ))
+    }
+
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
         read!(self, |connection| read::events(
             connection,
@@ -219,9 +231,9 @@ impl AuditLog for PostgresStore {
 
     async fn heads(&self) -> Result<Heads, StoreError> {
         // As long as it takes: there may be a million chains.
-        let mut lease = self.reader().await?;
-        let heads = read::heads(&mut lease.connection, &self.rendering).await?;
-        lease.give_back();
+        let mut pooled = self.reader().await?;
+        let heads = read::heads(&mut pooled.connection, &self.rendering).await?;
+        pooled.give_back();
         Ok(heads)
     }
 }

@@ -58,6 +58,7 @@ async fn verify_tables(
     let mut verifier = verifier.store(authority);
     sequences(connection, &mut verifier).await?;
     counters(connection, &mut verifier).await?;
+    boundaries(connection, &mut verifier).await?;
     events(connection, &rendering, &mut verifier, progress).await?;
     definitions(connection, &mut verifier).await?;
     plans(connection, &mut verifier).await?;
@@ -167,13 +168,29 @@ async fn counters(connection: &mut PgConnection, verifier: &mut Verifier) -> Res
             }
         };
         let (folded, lower): (String, String) =
-            (get(row, 21)?, record.key.scope().to_string().to_lowercase());
+            (get(row, 22)?, record.key.scope().to_string().to_lowercase());
         if folded != lower {
             let subject = Some(Subject::Counter(record.key.clone()));
             let expected = format!("scope_folded {lower:?}");
             verifier.fault(table(subject, "counter", get(row, 2)?, &expected, folded));
         }
         verifier.expect_counter(record.key, record.state);
+        Ok(())
+    })
+    .await
+}
+
+/// Chains whose first events are in months that were detached begin behind these.
+async fn boundaries(connection: &mut PgConnection, verifier: &mut Verifier) -> Result<(), Fault> {
+    const ALL: &str = concat!(
+        "DECLARE page NO SCROLL CURSOR FOR SELECT s.tenant, s.prefix, ",
+        counter_key!(),
+        ", b.n, b.hash, b.position FROM (SELECT DISTINCT ON (chain) * FROM seqid.boundary ORDER BY chain, n DESC) b \
+          JOIN seqid.counter c ON c.id = b.chain JOIN seqid.sequence s ON s.id = c.sequence"
+    );
+    each(connection, ALL, |row| {
+        let key = rows::counter_key(row, 2, rows::sequence_key(row, 0)?)?;
+        verifier.begin_behind(Subject::Counter(key), rows::link(row, 7)?, unsigned(row, 9)?);
         Ok(())
     })
     .await
@@ -192,6 +209,7 @@ async fn events(
         " FROM seqid.event e LEFT JOIN seqid.sequence s ON s.id = e.sequence \
           LEFT JOIN seqid.counter c ON c.id = e.chain AND e.chain <> e.sequence AND c.sequence = e.sequence \
           LEFT JOIN seqid.definition d ON e.kind = 6 AND d.sequence = e.sequence AND d.version = e.version \
+          WHERE NOT EXISTS (SELECT 1 FROM seqid.boundary b WHERE b.chain = e.chain AND b.n >= e.n) \
           ORDER BY e.position"
     );
     let row = sqlx::query("SELECT coalesce(max(position), 0) FROM seqid.event")

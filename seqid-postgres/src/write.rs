@@ -25,23 +25,24 @@ macro_rules! record {
              client, request, reference, relates_to, reason, key, fingerprint, detail, reservation, expires_at, \
              on_expiry, hash) SELECT ",
             $position,
-            "$1, u.* FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::integer[], \
-             $7::integer[], $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::smallint[], $13::date[], \
-             $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], \
-             $22::bytea[], $23::text[], $24::bytea[], $25::timestamptz[], $26::smallint[], $27::bytea[]) u\
+            "u.* FROM unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], \
+             $6::integer[], $7::integer[], $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], \
+             $12::smallint[], $13::date[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], \
+             $19::text[], $20::text[], $21::text[], $22::bytea[], $23::text[], $24::bytea[], $25::timestamptz[], \
+             $26::smallint[], $27::bytea[]) u\
              ), moved AS (\
              UPDATE seqid.counter c SET version = u.version, generation = u.generation, epoch = u.epoch, \
              next = u.next, last = u.last, last_date = u.last_date, status = u.status, n = u.n, hash = u.hash, \
-             reserved = u.reserved, voided = u.voided, free = u.free, next_expiry = u.next_expiry \
+             reserved = u.reserved, voided = u.voided, free = u.free, next_expiry = u.next_expiry, leases = u.leases \
              FROM unnest($28::bigint[], $29::integer[], $30::integer[], $31::integer[], $32::bigint[], $33::bigint[], \
              $34::date[], $35::text[], $36::bigint[], $37::bytea[], $38::bigint[], $39::bigint[], $40::bigint[], \
-             $41::timestamptz[]) u (id, version, generation, epoch, next, last, last_date, status, n, hash, reserved, \
-             voided, free, next_expiry) WHERE c.id = u.id\
+             $41::timestamptz[], $42::integer[]) u (id, version, generation, epoch, next, last, last_date, status, n, \
+             hash, reserved, voided, free, next_expiry, leases) WHERE c.id = u.id\
              ), keyed AS (\
-             INSERT INTO seqid.idempotency_key AS k (name, chain, n, at) SELECT u.name, u.chain, u.n, $1 \
-             FROM unnest($42::bytea[], $43::bigint[], $44::bigint[]) u (name, chain, n) \
+             INSERT INTO seqid.idempotency_key AS k (name, chain, n, at) SELECT u.name, u.chain, u.n, $46 \
+             FROM unnest($43::bytea[], $44::bigint[], $45::bigint[]) u (name, chain, n) \
              ON CONFLICT (name) DO UPDATE SET chain = excluded.chain, n = excluded.n, at = excluded.at \
-             WHERE k.at < $45 RETURNING 1\
+             WHERE k.at < $47 RETURNING 1\
              ) SELECT count(*) FROM keyed"
         )
     };
@@ -61,10 +62,12 @@ const PUT_SEQUENCES: &str = "\
 
 const INSERT_COUNTERS: &str = "\
     INSERT INTO seqid.counter (id, sequence, scope, scope_folded, period, period_kind, period_first, period_last, \
-        version, generation, epoch, next, last, last_date, status, n, hash, reserved, voided, free, next_expiry) \
+        version, generation, epoch, next, last, last_date, status, n, hash, reserved, voided, free, next_expiry, \
+        leases) \
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::date[], \
         $8::date[], $9::integer[], $10::integer[], $11::integer[], $12::bigint[], $13::bigint[], $14::date[], \
-        $15::text[], $16::bigint[], $17::bytea[], $18::bigint[], $19::bigint[], $20::bigint[], $21::timestamptz[])";
+        $15::text[], $16::bigint[], $17::bytea[], $18::bigint[], $19::bigint[], $20::bigint[], $21::timestamptz[], \
+        $22::integer[])";
 
 const INSERT_DEFINITIONS: &str = "\
     INSERT INTO seqid.definition (sequence, version, spec, plan, at, actor) \
@@ -80,11 +83,16 @@ impl Batch<'_> {
             return Ok(());
         }
         if !self.is_callers {
-            self.add_month().await?;
+            self.add_months(&changes.events).await?;
         }
         self.write_sequences(&changes.sequences).await?;
         let moved = self.insert_counters(&changes.counters).await?;
-        let Changes { events, marks, .. } = changes;
+        let Changes {
+            events,
+            marks,
+            leases,
+            ..
+        } = changes;
         let events = self.with_chains(events)?;
         self.write_events(&events, &moved).await?;
         self.write_definitions(&events).await?;
@@ -93,20 +101,28 @@ impl Batch<'_> {
         if !marks.is_empty() {
             self.write_marks(marks).await?;
         }
+        self.write_leases(leases).await?;
         Ok(())
     }
 
-    /// Adds the partition of this month if this process does not know it.
-    async fn add_month(&mut self) -> Result<(), Fault> {
-        let month = Month::of(self.now);
-        if self.engine.has_month(month) {
-            return Ok(());
+    /// Adds the partitions of the events' months that this process does not know: mostly that of today. What a holder
+    /// reports is of the month in which it was issued.
+    async fn add_months(&mut self, events: &[Linked]) -> Result<(), Fault> {
+        let mut known = None;
+        for Linked { event, .. } in events {
+            if known.replace(event.at) == Some(event.at) {
+                continue;
+            }
+            let month = Month::of(event.at);
+            if self.engine.has_month(month) || self.written.months.contains(&month) {
+                continue;
+            }
+            sqlx::query("SELECT seqid.add_month($1)")
+                .bind(Day(month.first()))
+                .execute(&mut *self.connection)
+                .await?;
+            self.written.months.push(month);
         }
-        sqlx::query("SELECT seqid.add_month($1)")
-            .bind(Day(month.first()))
-            .execute(&mut *self.connection)
-            .await?;
-        self.written.month = Some(month);
         Ok(())
     }
 
@@ -145,7 +161,7 @@ impl Batch<'_> {
         let oldest = self.now.saturating_sub(self.engine.config.key_retention);
         let sql = if self.is_callers { RECORD_WAITING } else { RECORD };
         let recorded: i64 = sqlx::query_scalar(sql)
-            .bind(Instant(self.now))
+            .bind(all().map(|event| Instant(event.at)).bind_iter())
             .bind(sequences.bind_iter())
             .bind(events.iter().map(|(chain, _)| *chain).bind_iter())
             .bind(all().map(|event| i16::from(event.kind as u8)).bind_iter())
@@ -230,9 +246,11 @@ impl Batch<'_> {
             .bind(states().map(|state| signed(state.voided)).bind_iter())
             .bind(states().map(|state| signed(state.free)).bind_iter())
             .bind(states().map(|state| state.next_expiry.map(Instant)).bind_iter())
+            .bind(states().map(|state| signed32(state.leases)).bind_iter())
             .bind(keyed.iter().map(|(name, ..)| *name).bind_iter())
             .bind(keyed.iter().map(|(_, chain, _)| *chain).bind_iter())
             .bind(keyed.iter().map(|(.., n)| *n).bind_iter())
+            .bind(Instant(self.now))
             .bind(Instant(oldest))
             .fetch_one(&mut *self.connection)
             .await?;
@@ -343,6 +361,7 @@ impl Batch<'_> {
                     .map(|state| state.next_expiry.map(Instant))
                     .bind_iter(),
             )
+            .bind(states.iter().map(|state| signed32(state.leases)).bind_iter())
             .execute(&mut *self.connection)
             .await?;
         for (id, key) in new {

@@ -11,13 +11,14 @@ use seqid_core::clock::ManualClock;
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
+use seqid_core::lease::LeaseId;
 use seqid_core::names::{Number, Tenant};
 use seqid_core::observer::Unobserved;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
-    ReservationRecord, SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use seqid_postgres::{PostgresConfig, PostgresStore};
 use seqid_testkit::servers::{Database, PostgresServer};
@@ -97,6 +98,15 @@ impl AuditLog for InTurn {
         limit: usize,
     ) -> Result<Vec<MarkRecord>, StoreError> {
         self.next().marks(counter, after, limit).await
+    }
+
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.next().leases(sequence, after, limit).await
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

@@ -10,7 +10,8 @@ use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::{Event, EventKind, KeyName};
 use seqid_core::intake::{Intake, Sealed};
 use seqid_core::ledger::{
-    Found, Linked, MarkChange, MarkNeed, Refusal, Reservation, SequenceState, Snapshot, TenantCount,
+    Found, HeldCount, Linked, MarkChange, MarkNeed, Refusal, Reservation, SequenceState, Snapshot,
+    TenantCount,
 };
 use seqid_core::mark::{Mark, NumberState};
 use seqid_core::names::{Number, Tenant};
@@ -21,6 +22,7 @@ use crate::database::{self, Identity};
 use crate::error::Fault;
 use crate::index::EventIndex;
 use crate::keys::KeyIndex;
+use crate::leases;
 use crate::marks::{self, MarkRow};
 use crate::newest::{Committed, Newest, Row};
 use crate::rows::{self, Advance, EventRow, signed};
@@ -411,27 +413,28 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// How many numbers of a sequence are held by counters that this transaction has not loaded: it has not written to
-    /// them, and rows trail by `issued` events alone.
-    fn count_held(&self, sequence: &SequenceKey) -> Result<u64, Fault> {
-        let Some(id) = self.sequences.get(sequence) else {
-            return Ok(0);
+    /// What the counters of a sequence, or of all of a tenant's, hold that this transaction has not loaded: it has not
+    /// written to them, and rows trail by `issued` events alone.
+    fn count_held(&self, sequence: &SequenceKey) -> Result<HeldCount, Fault> {
+        let loaded: HashSet<i64> = self.counters.values().map(|row| row.id).collect();
+        let sql = if sequence.is_whole() {
+            "SELECT c.id, 0, c.leases FROM counter c JOIN sequence s ON s.id = c.sequence \
+             WHERE s.tenant = ?1 AND c.leases > 0 AND ?2 <> ''"
+        } else {
+            "SELECT c.id, c.reserved, c.leases FROM counter c JOIN sequence s ON s.id = c.sequence \
+             WHERE s.tenant = ?1 AND s.prefix = ?2 AND (c.reserved > 0 OR c.leases > 0)"
         };
-        let loaded: HashSet<i64> = self
-            .counters
-            .iter()
-            .filter(|(key, _)| key.sequence() == sequence)
-            .map(|(_, row)| row.id)
-            .collect();
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, reserved FROM counter WHERE sequence = ?1 AND reserved > 0")?;
-        let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
-        let mut held = 0;
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let name = params![sequence.tenant.as_str(), sequence.prefix.as_str()];
+        let rows = statement.query_map(name, |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?))
+        })?;
+        let mut held = HeldCount::default();
         for row in rows {
-            let (counter, reserved) = row?;
+            let (counter, reserved, leases) = row?;
             if !loaded.contains(&counter) {
-                held += u64::try_from(reserved).unwrap_or_default();
+                held.numbers += u64::try_from(reserved).unwrap_or_default();
+                held.leases += u64::from(leases);
             }
         }
         Ok(held)
@@ -565,6 +568,9 @@ impl<'a> Batch<'a> {
                 self.tables.known.put_sequence(key, id, state);
             }
         }
+        leases::write(self.connection, &changes.leases, |key| {
+            self.counters.get(key).map(|row| row.id)
+        })?;
         let trailing = self.write_counters(&changes.counters)?;
         let position = self.tables.identity.last_position;
         let Tables { sweep, newest, .. } = &mut *self.tables;

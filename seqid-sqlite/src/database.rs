@@ -20,7 +20,7 @@ use crate::sweep::TRAIL;
 /// Marks the file as ours: "SEQI".
 const APPLICATION_ID: i32 = 0x5345_5149;
 /// The statements that lead from each schema to the next; the first makes an empty file's.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 const MIGRATED: usize = MIGRATIONS.len();
 /// How long SQLite waits for a reader that holds the file for a moment.
 const BUSY: Duration = Duration::from_secs(5);

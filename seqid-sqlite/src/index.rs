@@ -97,15 +97,21 @@ pub(crate) struct IndexReader {
     pub(crate) sequences: RunReader,
 }
 
-/// Whether the events of such a kind can have lower numbers than those before them.
-const fn is_turn(kind: EventKind) -> bool {
+/// Whether such an event can have lower numbers than those before it.
+const fn is_turn(event: &Event) -> bool {
+    if matches!(event.kind, EventKind::Skipped) && event.detail.is_some() {
+        // The rest of a lease that was given back.
+        return true;
+    }
     matches!(
-        kind,
+        event.kind,
         EventKind::Returned
             | EventKind::Restarted
             | EventKind::Confirmed
             | EventKind::Voided
             | EventKind::Expired
+            | EventKind::Reported
+            | EventKind::Lost
     )
 }
 
@@ -147,7 +153,7 @@ impl EventIndex {
         self.sequences.insert(sequence, position);
         if let Some(counter) = counter {
             self.counters.insert(counter, position);
-            if is_turn(event.kind) {
+            if is_turn(event) {
                 self.turns.begun.push((counter, position));
             }
         }

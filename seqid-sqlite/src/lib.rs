@@ -10,6 +10,7 @@ mod error;
 mod heads;
 mod index;
 mod keys;
+mod leases;
 mod marks;
 mod newest;
 mod read;

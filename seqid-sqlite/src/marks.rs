@@ -9,6 +9,7 @@ use seqid_core::reservation::ReservationId;
 use seqid_core::store::{MarkRecord, ReservationRecord};
 
 use crate::error::Fault;
+use crate::leases;
 use crate::rows::{self, signed};
 
 const COLUMNS: &str = "generation, first, step, count, state, date, fields, reservation, expires_at, on_expiry, n, reference, relates_to, epoch";
@@ -64,6 +65,10 @@ pub(crate) fn load(
                 params![row, generation, signed(first), signed(last)],
             )?);
             snapshot.load_within(counter, marks);
+        }
+        MarkNeed::Leases { counter, id, holder } => {
+            let leases = leases::needed(connection, row, id, holder.as_ref())?;
+            snapshot.load_leases(counter, leases);
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use seqid_core::counter::{CounterKey, CounterState, CounterStatus, Run, Sequence
 use seqid_core::definition::{DefinitionSpec, Mode, OnExpiry};
 use seqid_core::event::{Event, EventKind, Fingerprint, Keyed, Origin, Subject};
 use seqid_core::field::FieldValues;
+use seqid_core::lease::{Holder, Lease, LeaseId, LeaseState};
 use seqid_core::ledger::{Linked, SequenceState};
 use seqid_core::mark::{Mark, NumberState};
 use seqid_core::names::{IdempotencyKey, Number, Prefix, Tenant};
@@ -98,7 +99,7 @@ pub(crate) use all_closed_through;
 macro_rules! counter_state {
     () => {
         "c.version, c.generation, c.epoch, c.next, c.last, c.last_date, c.status, c.n, c.hash, c.reserved, c.voided, \
-         c.free, c.next_expiry"
+         c.free, c.next_expiry, c.leases"
     };
 }
 
@@ -210,6 +211,7 @@ pub(crate) fn counter_state(row: &Row<'_>, at: usize) -> Result<CounterState> {
         voided: column(row, at + 10, |count: i64| count.try_into().ok())?,
         free: column(row, at + 11, |count: i64| count.try_into().ok())?,
         next_expiry: row.get::<_, Option<i64>>(at + 12)?.map(Timestamp::from_micros),
+        leases: row.get(at + 13)?,
     })
 }
 
@@ -227,6 +229,36 @@ pub(crate) fn mark(row: &Row<'_>, at: usize) -> Result<Mark> {
         reference: optional(row, at + 11, text)?,
         relates_to: optional(row, at + 12, text)?,
         epoch: row.get(at + 13)?,
+    })
+}
+
+/// A lease, from its columns at `at`.
+pub(crate) fn lease(row: &Row<'_>, at: usize) -> Result<Lease> {
+    let first = optional(row, at + 3, number)?;
+    let last = optional(row, at + 5, number)?;
+    let run = first.zip(last).map(|(first, last)| {
+        let step = column(row, at + 4, |step: i64| {
+            u64::try_from(step).ok().filter(|step| *step > 0)
+        })?;
+        let count = last
+            .get()
+            .checked_sub(first.get())
+            .ok_or_else(|| damaged(at + 5, "a lease that ends before it begins"))?
+            / step
+            + 1;
+        Ok::<_, rusqlite::Error>(Run { first, step, count })
+    });
+    let holder = Holder::restore(
+        column(row, at + 6, text)?,
+        optional(row, at + 7, |topology: i64| topology.try_into().ok())?,
+    );
+    Ok(Lease {
+        id: LeaseId(row.get(at)?),
+        holder,
+        generation: row.get(at + 1)?,
+        epoch: row.get(at + 2)?,
+        run: run.transpose()?,
+        state: column(row, at + 8, LeaseState::from_code)?,
     })
 }
 
@@ -260,8 +292,9 @@ pub(crate) fn insert_counter(
     connection
         .prepare_cached(
             "INSERT INTO counter (sequence, scope, scope_folded, period, period_kind, period_first, period_last, \
-             version, generation, epoch, next, last, last_date, status, n, hash, reserved, voided, free, next_expiry) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+             version, generation, epoch, next, last, last_date, status, n, hash, reserved, voided, free, next_expiry, \
+             leases) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
         )?
         .insert(params![
             sequence,
@@ -284,6 +317,7 @@ pub(crate) fn insert_counter(
             signed(state.voided),
             signed(state.free),
             state.next_expiry.map(Timestamp::as_micros),
+            state.leases,
         ])
 }
 
@@ -291,8 +325,8 @@ pub(crate) fn update_counter(connection: &Connection, id: i64, state: &CounterSt
     connection
         .prepare_cached(
             "UPDATE counter SET version = ?2, generation = ?3, epoch = ?4, next = ?5, last = ?6, last_date = ?7, \
-             status = ?8, n = ?9, hash = ?10, reserved = ?11, voided = ?12, free = ?13, next_expiry = ?14 \
-             WHERE id = ?1",
+             status = ?8, n = ?9, hash = ?10, reserved = ?11, voided = ?12, free = ?13, next_expiry = ?14, \
+             leases = ?15 WHERE id = ?1",
         )?
         .execute(params![
             id,
@@ -309,6 +343,7 @@ pub(crate) fn update_counter(connection: &Connection, id: i64, state: &CounterSt
             signed(state.voided),
             signed(state.free),
             state.next_expiry.map(Timestamp::as_micros),
+            state.leases,
         ])
         .map(drop)
 }

@@ -12,13 +12,14 @@ use seqid_core::compiled::CompiledDefinitions;
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
 use seqid_core::intake::Intake;
+use seqid_core::lease::LeaseId;
 use seqid_core::names::{Number, Tenant};
 use seqid_core::observer::Observer;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
-    ReservationRecord, SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 
 use crate::audit;
@@ -27,6 +28,7 @@ use crate::config::SqliteConfig;
 use crate::database;
 use crate::error::OpenError;
 use crate::heads::HeadsReader;
+use crate::leases;
 use crate::marks;
 use crate::newest::Newest;
 use crate::read::{self, Readers};
@@ -240,6 +242,18 @@ impl AuditLog for SqliteStore {
                 Some((row, _)) => marks::page(reader, row, after, limit),
                 None => Ok(Vec::new()),
             })
+            .await
+    }
+
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        let sequence = sequence.clone();
+        self.readers
+            .read(move |reader| leases::open(reader, &sequence, after, limit))
             .await
     }
 

@@ -174,6 +174,7 @@ mod tests {
             voided: 0,
             free: 0,
             next_expiry: None,
+            leases: 0,
             chain: Link { n, hash: [0; 32] },
         }
     }

@@ -177,7 +177,7 @@ impl<'a> Tables<'a> {
             rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Integer, what.into())
         })?;
         let key = rows::counter_key(row, 2, sequence.clone())?;
-        Ok((key, rows::counter_state(row, 7)?, row.get(20)?))
+        Ok((key, rows::counter_state(row, 7)?, row.get(21)?))
     }
 
     fn events(

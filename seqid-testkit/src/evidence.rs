@@ -190,7 +190,7 @@ fn kind(event: &Event) -> RowKind {
     match (event.kind, event.run) {
         (EventKind::Restarted, None) => RowKind::Reset,
         (EventKind::Restarted, Some(_)) => RowKind::Restarted,
-        (EventKind::Issued, Some(_)) => RowKind::Issued,
+        (EventKind::Issued | EventKind::Reported, Some(_)) => RowKind::Issued,
         (EventKind::Skipped, Some(_)) => RowKind::Skipped,
         (EventKind::External, Some(_)) => RowKind::External,
         (EventKind::Returned, Some(_)) => RowKind::Returned,

@@ -117,14 +117,14 @@ impl Issuer {
 const fn is_of_document(kind: EventKind) -> bool {
     matches!(
         kind,
-        EventKind::Issued | EventKind::Reserved | EventKind::Confirmed
+        EventKind::Issued | EventKind::Reserved | EventKind::Confirmed | EventKind::Reported
     )
 }
 
 /// What a number is by its last event.
 fn standing(event: &Event, events: &[Recorded], now: Timestamp) -> Standing {
     Standing::Marked(match event.kind {
-        EventKind::Issued | EventKind::Confirmed => return Standing::Issued,
+        EventKind::Issued | EventKind::Confirmed | EventKind::Reported => return Standing::Issued,
         EventKind::Returned => return Standing::Open,
         EventKind::Reserved => match &event.hold {
             Some(hold) if hold.expires_at <= now => NumberState::Expired,
@@ -134,7 +134,8 @@ fn standing(event: &Event, events: &[Recorded], now: Timestamp) -> Standing {
         EventKind::Expired if is_free(event, events) => NumberState::Free,
         EventKind::Expired => NumberState::Expired,
         EventKind::External => NumberState::External,
-        EventKind::Recovered => NumberState::Unknown,
+        EventKind::Leased => NumberState::Pending,
+        EventKind::Recovered | EventKind::Lost => NumberState::Unknown,
         _ => NumberState::Skipped,
     })
 }

@@ -110,6 +110,7 @@ impl Snapshot {
         let mut last = None;
         for AdoptedRun { line, run } in runs {
             let state = self.open(line, line.key().period().last())?;
+            Self::require_unleased(&state)?;
             require_members(line, *run)?;
             if last.is_some_and(|last| run.first <= last) {
                 return Err(taken(line, run.first, "in the list before"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Closer, Found, Refusal, SequenceState, Snapshot};
+use super::{Closer, Found, HeldCount, Refusal, SequenceState, Snapshot};
 use crate::chain::Link;
 use crate::command::{Archive, Archived, Close, Closed, Command, Dates};
 use crate::counter::SequenceKey;
@@ -66,8 +66,8 @@ impl Snapshot {
         if archive.expected.is_some_and(|expected| expected != state.head) {
             return Err(Refusal::VersionMismatch { head: state.head });
         }
-        match self.held(&archive.sequence) {
-            0 => {}
+        match self.held(&archive.sequence).numbers {
+            0 => self.require_none_leased(&archive.sequence)?,
             count => return Err(Refusal::OpenReservations { count }),
         }
         let asked = (command, &archive.reason);
@@ -78,14 +78,25 @@ impl Snapshot {
         Ok(Archived { repeated: false })
     }
 
-    /// How many numbers of a sequence are held.
-    fn held(&self, sequence: &SequenceKey) -> u64 {
-        let loaded = self.counters.iter().filter(|(key, _)| key.sequence() == sequence);
-        let held = loaded.map(|(_, slot)| match &slot.found {
-            Found::Counter(state) => state.reserved,
-            _ => 0,
-        });
-        held.sum::<u64>() + self.held.get(sequence).copied().unwrap_or(0)
+    /// What the counters of a sequence, or of all of a tenant, have in the hands of others.
+    fn held(&self, sequence: &SequenceKey) -> HeldCount {
+        let mut held = self.held.get(sequence).copied().unwrap_or_default();
+        for (key, slot) in &self.counters {
+            if let Found::Counter(state) = &slot.found
+                && sequence.covers(key.sequence())
+            {
+                held.add(state);
+            }
+        }
+        held
+    }
+
+    /// Refuses to change what the holders of numbers rely on.
+    pub(super) fn require_none_leased(&self, sequence: &SequenceKey) -> Result<(), Refusal> {
+        match self.held(sequence).leases {
+            0 => Ok(()),
+            count => Err(Refusal::OpenLeases { count }),
+        }
     }
 
     /// Closes document dates, or opens them again.
@@ -124,6 +135,9 @@ impl Snapshot {
                 });
             }
         };
+        if kind == EventKind::Closed {
+            self.require_none_leased(&close.sequence)?;
+        }
         let asked = (command, &close.reason);
         let event = event(kind, &close.sequence, &state, asked, Some(date), now);
         state.closed_through = through;

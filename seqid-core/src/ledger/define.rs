@@ -37,6 +37,7 @@ impl Snapshot {
             });
         }
         self.permit(define, existing.as_ref())?;
+        self.require_none_leased(&define.sequence)?;
         let mut state = existing.unwrap_or_else(|| self.fresh(define));
         state.head += 1;
         state.implicit = define.implicit.is_some();

@@ -6,6 +6,7 @@ use super::{Found, Refusal, Snapshot, subject};
 use crate::chain::Link;
 use crate::command::{Act, Command, Draw, Granted};
 use crate::counter::{CounterKey, CounterState, CounterStatus, Run, SequenceKey};
+use crate::definition::Mode;
 use crate::event::{Event, EventKind};
 use crate::line::Line;
 use crate::mark::{Mark, NumberState};
@@ -27,6 +28,10 @@ impl Snapshot {
         let line = &*draw.line;
         let mut state = self.open(line, Some(line.date()))?;
         let definition = line.definition();
+        // A process may hold numbers beside the store, a history alone: its numbers rise.
+        if definition.mode() != Mode::Leased {
+            Self::require_unleased(&state)?;
+        }
         if definition.chronological() {
             match state.last_date {
                 Some(last) if line.date() < last => return Err(Refusal::DateBeforeLast { last }),
@@ -98,6 +103,19 @@ impl Snapshot {
     /// The counter's state as this line may change it; a fresh one when the counter has not opened. The date, if there
     /// is one, must not be closed.
     pub(super) fn open(&self, line: &Line, date: Option<Date>) -> Result<CounterState, Refusal> {
+        let state = self.open_even_if_frozen(line, date)?;
+        match state.status {
+            CounterStatus::Frozen => Err(Refusal::Frozen),
+            CounterStatus::Open => Ok(state),
+        }
+    }
+
+    /// The same for what an operator does.
+    pub(super) fn open_even_if_frozen(
+        &self,
+        line: &Line,
+        date: Option<Date>,
+    ) -> Result<CounterState, Refusal> {
         let sequence = self.sequence(line.key().sequence())?;
         if let Some(date) = date {
             sequence.require_open(date)?;
@@ -112,7 +130,6 @@ impl Snapshot {
                     existing: existing.clone(),
                 });
             }
-            Found::Counter(state) if state.status == CounterStatus::Frozen => return Err(Refusal::Frozen),
             Found::Counter(state) => state.version,
             Found::Nothing => {
                 self.refuse_scope_opened_in_other_case(line)?;
@@ -169,11 +186,12 @@ fn fresh(line: &Line) -> CounterState {
         voided: 0,
         free: 0,
         next_expiry: None,
+        leases: 0,
         chain: Link::GENESIS,
     }
 }
 
-fn step(state: &mut CounterState, line: &Line, count: u64) -> Result<Run, Refusal> {
+pub(super) fn step(state: &mut CounterState, line: &Line, count: u64) -> Result<Run, Refusal> {
     let (step, max) = (line.definition().step(), line.max());
     let remaining = state.remaining(step, max);
     if remaining == 0 {

@@ -15,6 +15,7 @@ mod close;
 mod define;
 mod draw;
 mod hold;
+mod lease;
 pub(crate) mod range;
 mod refusal;
 mod shift;
@@ -25,6 +26,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 pub use adopt::NOT_ADOPTED;
+pub use lease::LeaseChange;
 pub use refusal::{Closer, Refusal};
 pub use table::MarkTable;
 
@@ -33,9 +35,10 @@ use crate::command::{Act, Command, Kin, Reply, Target};
 use crate::counter::{CounterKey, CounterState, Run, SequenceKey};
 use crate::event::{Event, KeyName, Subject};
 use crate::field::FieldValues;
+use crate::lease::{Lease, LeaseId};
 use crate::line::Line;
 use crate::mark::{Mark, Marks, NumberState};
-use crate::names::{Number, Prefix, Tenant};
+use crate::names::{Label, Number, Prefix, Tenant};
 use crate::prehashed::Prehashed;
 use crate::reservation::ReservationId;
 use crate::time::{Date, Timestamp};
@@ -51,8 +54,8 @@ pub struct Needs {
     pub keys: Vec<KeyName>,
     /// Tenants whose definitions are to be counted.
     pub tenants: Vec<Tenant>,
-    /// Sequences whose held numbers are to be counted, once the counters are loaded: those of all their other counters.
-    /// Asked for again each time.
+    /// Sequences whose held numbers and open leases are to be counted, once the counters are loaded: those of all their
+    /// other counters. Of [`SequenceKey::whole`] it is those of all sequences of the tenant. Asked for again each time.
     pub held: Vec<SequenceKey>,
 }
 
@@ -112,6 +115,23 @@ pub struct TenantCount {
     pub written: u64,
 }
 
+/// What the counters of a sequence have in the hands of others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeldCount {
+    /// How many numbers are reserved.
+    pub numbers: u64,
+    /// How many leases are open.
+    pub leases: u64,
+}
+
+impl HeldCount {
+    /// Counts a counter too.
+    pub const fn add(&mut self, state: &CounterState) {
+        self.numbers += state.reserved;
+        self.leases += state.leases as u64;
+    }
+}
+
 /// Marks that a store must load before a batch can be decided. Most batches need none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MarkNeed {
@@ -153,6 +173,15 @@ pub enum MarkNeed {
         /// The last number.
         last: u64,
     },
+    /// The leases of a counter that are open, the one with a name, and the lost ones of a holder.
+    Leases {
+        /// The counter.
+        counter: CounterKey,
+        /// The name.
+        id: Option<LeaseId>,
+        /// The holder's name.
+        holder: Option<Label>,
+    },
 }
 
 impl MarkNeed {
@@ -163,7 +192,8 @@ impl MarkNeed {
             Self::Reservation { counter, .. }
             | Self::Ending { counter, .. }
             | Self::Free { counter, .. }
-            | Self::Within { counter, .. } => counter,
+            | Self::Within { counter, .. }
+            | Self::Leases { counter, .. } => counter,
         }
     }
 }
@@ -188,7 +218,7 @@ pub struct Snapshot {
     keys: Prehashed<KeyName, Option<Box<Event>>>,
     tenants: HashMap<Tenant, TenantCount>,
     /// What is held of sequences by counters that are not loaded.
-    held: HashMap<SequenceKey, u64>,
+    held: HashMap<SequenceKey, HeldCount>,
     /// What this transaction closed or opened of tenants as a whole. Stores do not know it yet.
     tenants_closed: HashMap<Tenant, Option<Date>>,
     /// Scopes of the counters that opened in this transaction, by sequence and text folded to lower case.
@@ -203,6 +233,8 @@ pub struct Snapshot {
     free: Prehashed<CounterKey, BTreeMap<Number, Mark>>,
     /// Marks that were loaded for a range, or set in this transaction.
     within: Prehashed<CounterKey, Marks>,
+    /// Leases that were loaded, or changed in this transaction.
+    leases: Prehashed<CounterKey, Vec<Lease>>,
     changes: Changes,
 }
 
@@ -232,6 +264,8 @@ pub struct Changes {
     pub counters: Vec<CounterKey>,
     /// Marks that were set or taken away, in order.
     pub marks: Vec<MarkChange>,
+    /// Leases that changed: the last of each is what there is of it.
+    pub leases: Vec<LeaseChange>,
 }
 
 /// A mark that was set, or taken away.
@@ -265,6 +299,7 @@ impl Snapshot {
             begun: Prehashed::default(),
             free: Prehashed::default(),
             within: Prehashed::default(),
+            leases: Prehashed::default(),
             changes: Changes::default(),
         }
     }
@@ -322,6 +357,9 @@ impl Snapshot {
         }
         match &command.act {
             Act::Define(define) => {
+                if define.implicit.is_none() {
+                    needs.held.push(sequence.clone());
+                }
                 if define.implicit.is_some() && !self.tenants.contains_key(&sequence.tenant) {
                     needs.tenants.push(sequence.tenant.clone());
                 }
@@ -331,7 +369,7 @@ impl Snapshot {
                     needs.sequences.push(whole);
                 }
             }
-            Act::Archive(_) => needs.held.push(sequence.clone()),
+            Act::Archive(_) | Act::Close(_) => needs.held.push(sequence.clone()),
             _ => {}
         }
     }
@@ -368,8 +406,8 @@ impl Snapshot {
         self.tenants.insert(tenant, count);
     }
 
-    /// Puts in how many numbers of a sequence are held by counters that are [not loaded](Self::counter_state).
-    pub fn load_held(&mut self, sequence: SequenceKey, count: u64) {
+    /// Puts in what the counters of a sequence hold that are [not loaded](Self::counter_state).
+    pub fn load_held(&mut self, sequence: SequenceKey, count: HeldCount) {
         self.held.insert(sequence, count);
     }
 
@@ -425,6 +463,11 @@ impl Snapshot {
             first,
             last,
         };
+        let leases = |id: Option<LeaseId>, holder: Option<&Label>| MarkNeed::Leases {
+            counter: counter.clone(),
+            id,
+            holder: holder.cloned(),
+        };
         match act {
             Act::Draw(draw) if state.free > 0 => needs.push(MarkNeed::Free {
                 counter: counter.clone(),
@@ -457,8 +500,30 @@ impl Snapshot {
                     generation,
                     limit: usize::MAX,
                 }),
+                Target::NewEpoch(_) if state.leases > 0 => {
+                    needs.push(within(0, state.next));
+                    needs.push(leases(None, None));
+                }
                 _ => {}
             },
+            Act::Lease(take) => {
+                needs.push(leases(Some(take.id), Some(take.holder.name())));
+                let replaced = take.replaces.as_ref().and_then(|lease| lease.run);
+                needs.extend(replaced.map(|run| within(run.first.get(), run.last().get())));
+            }
+            Act::Extend(extend) => {
+                needs.push(leases(Some(extend.id), None));
+                needs.push(within(extend.last.get(), extend.last.get()));
+            }
+            Act::Report(report) => {
+                needs.push(leases(Some(report.lease), None));
+                needs.push(within(report.run.first.get(), report.run.last().get()));
+            }
+            Act::EndLease(end) => {
+                needs.push(leases(Some(end.lease.id), None));
+                let run = end.lease.run;
+                needs.extend(run.map(|run| within(run.first.get(), run.last().get())));
+            }
             _ => {}
         }
     }
@@ -511,7 +576,10 @@ impl Snapshot {
     }
 
     fn decide_one(&mut self, command: &Command, now: Timestamp) -> Result<Reply, Refusal> {
-        if let Some(event) = self.replay(command)? {
+        // What was issued is recorded whatever its key did before.
+        let is_report = matches!(command.act, Act::Report(_));
+        let replayed = self.replay(command);
+        if let Some(event) = if is_report { None } else { replayed? } {
             return Ok(Reply::Replayed(event));
         }
         self.require_kin(command)?;
@@ -538,6 +606,11 @@ impl Snapshot {
             Act::Archive(archive) => self.archive(command, archive, now).map(Reply::Archived),
             Act::Close(close) => self.close(command, close, now).map(Reply::Closed),
             Act::Adopt(adopt) => self.adopt(command, adopt, now).map(Reply::Adopted),
+            Act::Lease(take) => self.take_lease(command, take, now).map(leased),
+            Act::Extend(extend) => self.extend_lease(command, extend, now).map(leased),
+            Act::Report(report) => self.report(command, report, now).map(Reply::Granted),
+            Act::EndLease(end) => self.end_lease(command, end, now).map(leased),
+            Act::Freeze(freeze) => self.freeze(command, freeze, now).map(|()| Reply::Frozen),
         }
     }
 
@@ -754,6 +827,10 @@ fn merge_free(needs: &mut Vec<MarkNeed>) {
         }
     }
     *needs = merged;
+}
+
+fn leased(lease: Lease) -> Reply {
+    Reply::Leased(Box::new(lease))
 }
 
 /// The subject of a counter's events.

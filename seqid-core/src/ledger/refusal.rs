@@ -1,5 +1,6 @@
-use crate::definition::NumberRange;
-use crate::names::Number;
+use crate::definition::{Mode, NumberRange};
+use crate::lease::{Lease, LeaseId};
+use crate::names::{Label, Number};
 use crate::period::Period;
 use crate::refusal::DefinitionRefused;
 use crate::reservation::ReservationId;
@@ -155,6 +156,54 @@ pub enum Refusal {
     OpenReservations {
         /// How many.
         count: u64,
+    },
+    /// Numbers are in the hands of holders, which what was asked would surprise.
+    #[error("{count} holders of leased numbers have not given them back")]
+    OpenLeases {
+        /// How many.
+        count: u64,
+    },
+    /// The sequence's numbers cannot be leased to such a holder.
+    #[error("a sequence of mode {} does not lease its numbers so", mode.as_str())]
+    NotLeasable {
+        /// The mode.
+        mode: Mode,
+    },
+    /// There is no such lease.
+    #[error("there is no lease {0}")]
+    NoLease(LeaseId),
+    /// Another holder has a lease of that name.
+    #[error("another holder has the lease {0}")]
+    LeaseTaken(LeaseId),
+    /// The lease has ended.
+    #[error("the lease {0} has ended")]
+    LeaseEnded(LeaseId),
+    /// Numbers behind the lease were given out: another lease must be taken.
+    #[error("the counter has gone on behind the lease {0}")]
+    LeaseBuried(LeaseId),
+    /// The lease is not what the caller believes it to be.
+    #[error("the lease that is open is another one")]
+    LeaseChanged {
+        /// The one that there is.
+        current: Option<Box<Lease>>,
+    },
+    /// Another history has taken over from this one.
+    #[error("another history has taken over from {name}")]
+    HistoryGone {
+        /// The history.
+        name: Label,
+    },
+    /// The caller's view of its server's cluster is out of date.
+    #[error("the topology is out of date: {known} is known")]
+    OldTopology {
+        /// The newest that is known.
+        known: u64,
+    },
+    /// The number is not one whose holder was still to say what became of it.
+    #[error("{number} is not pending in this lease")]
+    NotPending {
+        /// The number.
+        number: Number,
     },
     /// A number that is to be voided was neither issued, nor is it the next.
     #[error("{number} is {state}, and cannot be voided")]

@@ -3,7 +3,7 @@ use super::hold::split;
 use super::range::{beyond as beyond_ranges, require_granted};
 use super::{Refusal, Snapshot};
 use crate::command::{Command, Shift, Shifted, Target};
-use crate::counter::{CounterState, Run};
+use crate::counter::{CounterState, CounterStatus, Run};
 use crate::event::{Event, EventKind};
 use crate::line::Line;
 use crate::mark::{Mark, NumberState};
@@ -25,7 +25,17 @@ impl Snapshot {
             // An operator's decision: without it numbers would repeat when the period is opened again.
             Target::NewEpoch(_) => None,
         };
-        let mut state = self.open(line, date)?;
+        let mut state = match shift.target {
+            Target::Next { .. } | Target::Beyond(_) => self.open(line, date)?,
+            Target::NewEpoch(_) => self.open_even_if_frozen(line, date)?,
+        };
+        match shift.target {
+            Target::Next { .. } | Target::Beyond(_) => Self::require_unleased(&state)?,
+            Target::NewEpoch(_) => {
+                state.status = CounterStatus::Open;
+                self.lose_all(command, line, &mut state, now);
+            }
+        }
         let old_next = state.next;
         if let Some((kind, run)) = move_to(&mut state, line, shift.target, now)? {
             let event = Event {

@@ -1,18 +1,20 @@
 use std::collections::HashMap;
 
-use super::{Linked, MarkChange, MarkNeed, Reservation, Snapshot};
-use crate::counter::CounterKey;
+use super::{LeaseChange, Linked, MarkChange, MarkNeed, Reservation, Snapshot};
+use crate::counter::{CounterKey, SequenceKey};
 use crate::event::{Event, EventKind};
+use crate::lease::{Lease, LeaseId, LeaseState};
 use crate::mark::{Mark, Marks};
 use crate::names::Number;
 use crate::reservation::ReservationId;
-use crate::store::{MarkRecord, ReservationRecord};
+use crate::store::{LeaseRecord, MarkRecord, ReservationRecord};
 
-/// The marks and reservations of a store that keeps them in memory.
+/// The marks, reservations and leases of a store that keeps them in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MarkTable {
     marks: HashMap<CounterKey, Marks>,
     reservations: HashMap<ReservationId, ReservationRecord>,
+    leases: HashMap<CounterKey, Vec<Lease>>,
 }
 
 impl MarkTable {
@@ -88,6 +90,15 @@ impl MarkTable {
                     let marks = of(&counter).within(generation, first, last).cloned().collect();
                     snapshot.load_within(counter, marks);
                 }
+                MarkNeed::Leases { counter, id, holder } => {
+                    let needed = |lease: &&Lease| match lease.state {
+                        LeaseState::Open => true,
+                        LeaseState::Lost if holder.as_ref() == Some(lease.holder.name()) => true,
+                        LeaseState::Lost | LeaseState::Closed => id == Some(lease.id),
+                    };
+                    let leases = self.leases(&counter).filter(needed).cloned().collect();
+                    snapshot.load_leases(counter, leases);
+                }
             }
         }
     }
@@ -95,6 +106,45 @@ impl MarkTable {
     fn ended(&self, id: &ReservationId) -> Reservation {
         let ended = self.reservation(id).and_then(|record| record.ended.clone());
         ended.map_or(Reservation::Unknown, |event| Reservation::Ended(Box::new(event)))
+    }
+
+    /// The leases of a counter.
+    pub fn leases(&self, counter: &CounterKey) -> impl Iterator<Item = &Lease> {
+        self.leases.get(counter).into_iter().flatten()
+    }
+
+    /// The open leases of the counters of a sequence, or of all of a tenant's, in the order of their names.
+    #[must_use]
+    pub fn open_leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Vec<LeaseRecord> {
+        let counters = self
+            .leases
+            .iter()
+            .filter(|(key, _)| sequence.covers(key.sequence()));
+        let record = |counter: &CounterKey, lease: &Lease| LeaseRecord {
+            counter: counter.clone(),
+            lease: lease.clone(),
+        };
+        let mut open: Vec<LeaseRecord> = counters
+            .flat_map(|(key, leases)| leases.iter().map(move |lease| record(key, lease)))
+            .filter(|found| found.lease.state == LeaseState::Open && Some(found.lease.id) > after)
+            .collect();
+        open.sort_unstable_by_key(|found| found.lease.id);
+        open.truncate(limit);
+        open
+    }
+
+    /// Takes in the leases that a transaction changed.
+    pub fn write_leases(&mut self, changes: Vec<LeaseChange>) {
+        for LeaseChange { counter, lease } in changes {
+            let of_counter = self.leases.entry(counter).or_default();
+            of_counter.retain(|other| other.id != lease.id);
+            of_counter.push(lease);
+        }
     }
 
     /// Takes in what a transaction changed.

@@ -33,6 +33,7 @@ impl Snapshot {
             self.require_issued(line, &state, run)?;
         } else {
             self.require_open_period(line)?;
+            Self::require_unleased(&state)?;
             require_one_range(line, run)?;
             self.go_on_to(command, line, &mut state, run.first, now);
             if run.first.get() != state.next {

@@ -20,7 +20,7 @@ pub use report::{Fault, FaultKind, Remark, Report};
 use crate::chain::{Authority, EventId, Link};
 use crate::checkpoint::{ChainName, Checkpoint, Heads, HeadsDigest};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
-use crate::event::{Event, Recorded, Subject};
+use crate::event::{Event, EventKind, Recorded, Subject};
 use crate::hex;
 use crate::time::{Date, Timestamp};
 
@@ -170,6 +170,15 @@ impl Verifier {
         self.expect(Subject::Sequence(key), Expected::Sequence(head));
     }
 
+    /// Begins a chain behind one of its events, as when the earlier ones are kept elsewhere: its hashes are verified from
+    /// there on, and its numbers are not. Checkpoints from before that event's position are left out. To be told before
+    /// the events.
+    pub fn begin_behind(&mut self, subject: Subject, link: Link, position: u64) {
+        self.chains.entry(subject).or_default().head = link;
+        self.checkpoints
+            .retain(|checkpoint| checkpoint.heads.position >= position);
+    }
+
     fn expect(&mut self, subject: Subject, expected: Expected) {
         self.chains.entry(subject).or_default().expected = Some(expected);
     }
@@ -250,6 +259,10 @@ impl Verifier {
     }
 
     fn notice_time(&mut self, recorded: &Recorded) {
+        if recorded.event.kind == EventKind::Reported {
+            // It was issued before it was recorded.
+            return;
+        }
         let at = recorded.event.at;
         if at < self.at {
             self.findings.remark(Remark {

@@ -8,6 +8,7 @@ use crate::chain::Link;
 use crate::counter::{CounterKey, CounterState, CounterStatus, Run};
 use crate::definition::{Definition, NumberRange, OnExpiry};
 use crate::event::{Event, EventKind};
+use crate::lease::LeaseState;
 use crate::names::Number;
 use crate::period::Period;
 use crate::reservation::Hold;
@@ -19,6 +20,16 @@ pub(super) struct Counter {
     /// The runs that are held, and those that were let go and are offered again, by their first numbers. No two of
     /// them have a number in common.
     open: BTreeMap<u64, Open>,
+    /// The leases that numbers may still be reported of, by their epochs.
+    leases: BTreeMap<u32, Leased>,
+    /// The runs of leases that were not reported, by their first numbers, each with its lease's epoch.
+    pending: BTreeMap<u64, (Run, u32)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Leased {
+    run: Run,
+    state: LeaseState,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,11 +66,14 @@ pub(super) fn opened(key: &CounterKey, event: &Event, definition: &Definition) -
         voided: 0,
         free: 0,
         next_expiry: None,
+        leases: 0,
         chain: Link::GENESIS,
     };
     Ok(Counter {
         state,
         open: BTreeMap::new(),
+        leases: BTreeMap::new(),
+        pending: BTreeMap::new(),
     })
 }
 
@@ -73,13 +87,18 @@ impl Counter {
         max: Number,
         ranges: &[NumberRange],
     ) -> Result<(), Wrong> {
-        belongs(&self.state, event, definition)?;
+        let of_lease = self.is_of_lease(event);
+        belongs(&self.state, event, definition, of_lease)?;
         self.granted(event, ranges)?;
         let state = CounterState {
             generation: event.generation,
-            epoch: event.epoch,
+            epoch: event.epoch.max(self.state.epoch),
             ..self.state.clone()
         };
+        if of_lease {
+            self.state = self.follow_lease(state, event, definition, max)?;
+            return Ok(());
+        }
         self.state = match event.kind {
             EventKind::Issued => dated(self.drawn(&state, required(event)?, max)?, event, definition)?,
             EventKind::Reserved => {
@@ -152,13 +171,160 @@ impl Counter {
             EventKind::Returned => returned(&state, required(event)?, definition)?,
             EventKind::Restarted => {
                 number("the count of held numbers", 0, state.reserved)?;
+                number("the count of open leases", 0, state.leases)?;
                 self.open.clear();
+                self.leases.clear();
+                self.pending.clear();
                 restarted(&CounterState { free: 0, ..state }, event.run, definition)?
+            }
+            EventKind::Frozen => state,
+            EventKind::Leased | EventKind::Reported | EventKind::Lost => {
+                return Err(wrong("an event of a lease", event.kind.as_str()));
             }
             EventKind::Defined | EventKind::Archived | EventKind::Closed | EventKind::Reopened => {
                 return Err(wrong("a kind of event that counters have", event.kind.as_str()));
             }
         };
+        Ok(())
+    }
+
+    /// Whether an event is about a lease.
+    fn is_of_lease(&self, event: &Event) -> bool {
+        match event.kind {
+            EventKind::Leased | EventKind::Reported | EventKind::Lost => true,
+            EventKind::Returned | EventKind::Skipped => event.detail.is_some(),
+            // The number of a call that came twice.
+            EventKind::Voided => event.run.is_some_and(|run| self.pending_with(run).is_some()),
+            _ => false,
+        }
+    }
+
+    fn pending_with(&self, run: Run) -> Option<(Run, u32)> {
+        let (_, (pending, epoch)) = self.pending.range(..=run.first.get()).next_back()?;
+        (run.last() <= pending.last()).then_some((*pending, *epoch))
+    }
+
+    /// Follows an event of a lease, which its epoch names.
+    fn follow_lease(
+        &mut self,
+        state: CounterState,
+        event: &Event,
+        definition: &Definition,
+        max: Number,
+    ) -> Result<CounterState, Wrong> {
+        if event.kind == EventKind::Leased {
+            let run = required(event)?;
+            let state = given(&state, run, Some(max))?;
+            return self.leased(state, event.epoch, run);
+        }
+        let Some(lease) = self.leases.get(&event.epoch).copied() else {
+            return Err(wrong("the epoch of a lease", &event.epoch.to_string()));
+        };
+        let mut state = state;
+        match event.kind {
+            EventKind::Reported => self.reported(required(event)?, event.epoch)?,
+            EventKind::Voided => {
+                let run = required(event)?;
+                self.reported(run, event.epoch)?;
+                state = voided(state, run);
+            }
+            EventKind::Lost if lease.state == LeaseState::Open => {
+                state.leases = state.leases.saturating_sub(1);
+                self.end(event.epoch, lease, LeaseState::Lost);
+            }
+            EventKind::Returned | EventKind::Skipped if lease.state != LeaseState::Closed => {
+                if lease.state == LeaseState::Open {
+                    state.leases = state.leases.saturating_sub(1);
+                }
+                self.end(event.epoch, lease, LeaseState::Closed);
+                if let Some(tail) = event.run {
+                    number("the last number", lease.run.last(), tail.last())?;
+                    self.reported(tail, event.epoch)?;
+                    let on_top = behind(tail) == state.next;
+                    if on_top != (event.kind == EventKind::Returned) {
+                        return Err(wrong(
+                            "numbers that lie ahead again, or are skipped",
+                            &describe(tail),
+                        ));
+                    }
+                    if on_top {
+                        state.next = tail.first.get();
+                        state.last = predecessor(tail.first, definition);
+                    }
+                }
+            }
+            other => return Err(wrong("an event of a lease that is open", other.as_str())),
+        }
+        Ok(state)
+    }
+
+    fn end(&mut self, epoch: u32, lease: Leased, state: LeaseState) {
+        self.leases.insert(epoch, Leased { state, ..lease });
+    }
+
+    fn leased(&mut self, mut state: CounterState, epoch: u32, run: Run) -> Result<CounterState, Wrong> {
+        match self.leases.get(&epoch).copied() {
+            None => {
+                state.leases = state.leases.saturating_add(1);
+                let state = LeaseState::Open;
+                self.leases.insert(epoch, Leased { run, state });
+            }
+            Some(lease) if lease.state == LeaseState::Open && behind(lease.run) == run.first.get() => {
+                let count = lease.run.count.saturating_add(run.count);
+                let run = Run { count, ..lease.run };
+                self.leases.insert(epoch, Leased { run, ..lease });
+            }
+            Some(lease) => {
+                let expected = format!("numbers behind {}, of a lease that is open", describe(lease.run));
+                return Err(wrong(&expected, &describe(run)));
+            }
+        }
+        let before = self.pending.range(..run.first.get()).next_back();
+        let joined = before.map(|(_, pending)| *pending);
+        match joined.filter(|(pending, of)| *of == epoch && behind(*pending) == run.first.get()) {
+            Some((pending, _)) => {
+                let count = pending.count.saturating_add(run.count);
+                let run = Run { count, ..pending };
+                self.pending.insert(run.first.get(), (run, epoch));
+            }
+            None => {
+                self.pending.insert(run.first.get(), (run, epoch));
+            }
+        }
+        Ok(state)
+    }
+
+    /// The run is of what the holder of this epoch had not reported.
+    fn reported(&mut self, run: Run, epoch: u32) -> Result<(), Wrong> {
+        let Some((pending, _)) = self.pending_with(run).filter(|(_, of)| *of == epoch) else {
+            return Err(wrong(
+                &format!("pending numbers of epoch {epoch}"),
+                &describe(run),
+            ));
+        };
+        let distance = run.first.get() - pending.first.get();
+        if !distance.is_multiple_of(run.step) {
+            return Err(wrong(&format!("some of {}", describe(pending)), &describe(run)));
+        }
+        self.pending.remove(&pending.first.get());
+        let front = distance / run.step;
+        if front > 0 {
+            let front = Run {
+                count: front,
+                ..pending
+            };
+            self.pending.insert(front.first.get(), (front, epoch));
+        }
+        let left = pending.count.saturating_sub(front).saturating_sub(run.count);
+        if left > 0 {
+            let first = Number::new(behind(run)).map_err(|_| wrong("a number", &behind(run).to_string()))?;
+            let rest = Run {
+                first,
+                count: left,
+                ..pending
+            };
+            self.pending.insert(first.get(), (rest, epoch));
+        }
         Ok(())
     }
 
@@ -327,6 +493,12 @@ impl Counter {
         )?;
         require(
             head,
+            "the store's count of open leases",
+            &events.leases,
+            &said.leases,
+        )?;
+        require(
+            head,
             "the store's count of free numbers",
             &events.free,
             &said.free,
@@ -357,14 +529,19 @@ fn voided(mut state: CounterState, run: Run) -> CounterState {
 }
 
 /// What is the same for events of every kind.
-fn belongs(before: &CounterState, event: &Event, definition: &Definition) -> Result<(), Wrong> {
+fn belongs(
+    before: &CounterState,
+    event: &Event,
+    definition: &Definition,
+    of_lease: bool,
+) -> Result<(), Wrong> {
     number("the definition's version", before.version, event.version)?;
     number("the mode", definition.mode().as_str(), event.mode.as_str())?;
     match (event.date, event.subject.counter()) {
         (Some(date), Some(key)) if key.period().contains(date) => {}
         (date, _) => return Err(wrong("a date in the counter's period", &text(date))),
     }
-    if event.detail.is_some() {
+    if event.detail.is_some() && !of_lease {
         return Err(wrong("no detail", "one"));
     }
     let holds = [
@@ -383,7 +560,14 @@ fn belongs(before: &CounterState, event: &Event, definition: &Definition) -> Res
     let ahead = event.run.is_none_or(|run| run.first.get() >= before.next);
     let recovered = event.kind == EventKind::Recovered && ahead;
     let epoch = before.epoch.saturating_add(recovered.into());
-    number("the epoch", epoch, event.epoch)?;
+    if !of_lease {
+        number("the epoch", epoch, event.epoch)?;
+    } else if event.epoch > epoch.saturating_add((event.kind == EventKind::Leased).into()) {
+        return Err(wrong(
+            &format!("an epoch up to {epoch}"),
+            &event.epoch.to_string(),
+        ));
+    }
     let Some(run) = event.run else { return Ok(()) };
     number("the step", definition.step(), run.step)?;
     if end(run).is_none() {
@@ -484,6 +668,14 @@ fn member(number: u64, definition: &Definition) -> Result<(), Wrong> {
         &format!("a number of {start}, {}, ...", start.saturating_add(step)),
         &number.to_string(),
     ))
+}
+
+/// The number of the counter before one.
+fn predecessor(number: Number, definition: &Definition) -> Option<Number> {
+    let before = number.get().checked_sub(definition.step())?;
+    (before >= definition.start().get())
+        .then(|| Number::new(before).ok())
+        .flatten()
 }
 
 /// The number behind a run.

@@ -174,8 +174,10 @@ pub(crate) struct SummaryAnswer {
     skipped: Figure,
     /// Given out by another system.
     external: Figure,
-    /// Jumped over when an operator accepted a store that had gone back in time.
+    /// Jumped over when an operator accepted a store that had gone back in time, or left with a holder that is gone.
     unknown: Figure,
+    /// In the hands of a holder that has not reported yet what became of them.
+    pending: Figure,
 }
 
 impl SummaryAnswer {
@@ -193,6 +195,7 @@ impl SummaryAnswer {
             skipped: of(NumberState::Skipped),
             external: of(NumberState::External),
             unknown: of(NumberState::Unknown),
+            pending: of(NumberState::Pending),
         }
     }
 }

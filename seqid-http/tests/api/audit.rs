@@ -109,7 +109,7 @@ async fn what_cannot_be_asked_is_blamed_on_its_parameter() {
         ("limit=0", "?limit"),
         ("limit=1001", "?limit"),
         ("order=up", "?order"),
-        ("kind=lost", "?kind"),
+        ("kind=found", "?kind"),
         ("from=yesterday", "?from"),
         ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "?to"),
         ("number=x", "?number"),

@@ -81,10 +81,39 @@ CREATE TABLE seqid.counter (
     voided       bigint  NOT NULL,
     free         bigint  NOT NULL,
     next_expiry  timestamptz,
+    leases       integer NOT NULL,
     UNIQUE (sequence, scope_folded, period)
 ) WITH (fillfactor = 50);
 
-CREATE INDEX counter_held ON seqid.counter (sequence) WHERE reserved > 0;
+CREATE INDEX counter_held ON seqid.counter (sequence) WHERE reserved > 0 OR leases > 0;
+
+-- Numbers in the hands of holders, from `first` to `last`; neither where all were given back. Each range but the first of a
+-- counter's generation follows the one that ends at `before`, and no two follow the same one: no number is in two of them.
+CREATE TABLE seqid.lease (
+    id         bytea    NOT NULL,
+    counter    bigint   NOT NULL REFERENCES seqid.counter (id),
+    generation integer  NOT NULL,
+    epoch      integer  NOT NULL,
+    first      bigint,
+    step       bigint,
+    last       bigint,
+    before     bigint,
+    holder     text     NOT NULL,
+    topology   bigint,
+    state      smallint NOT NULL,
+    PRIMARY KEY (counter, id),
+    UNIQUE (counter, generation, first),
+    UNIQUE (counter, generation, last),
+    UNIQUE (counter, generation, before),
+    FOREIGN KEY (counter, generation, before) REFERENCES seqid.lease (counter, generation, last),
+    CHECK ((first IS NULL) = (last IS NULL)),
+    CHECK (first <= last),
+    CHECK (before < first)
+);
+
+CREATE UNIQUE INDEX lease_first ON seqid.lease (counter, generation) WHERE before IS NULL AND first IS NOT NULL;
+CREATE INDEX lease_open ON seqid.lease (id) WHERE state = 1;
+CREATE INDEX lease_lost ON seqid.lease (counter, holder) WHERE state = 3;
 
 -- Append only, one partition for each month of `at` in UTC. The chain is the counter, or the sequence if the event is of
 -- none of its counters. The ids are a pure function of definition version, date, scope, fields, number and instant, so that
@@ -124,13 +153,32 @@ CREATE TABLE seqid.event (
 CREATE INDEX event_chain ON seqid.event (chain, n);
 CREATE INDEX event_sequence ON seqid.event (sequence, position);
 
--- Adds the partition of a month, unless it is there.
+-- Events of months that were detached to which rows still go back, and those that holders report of such months later.
+CREATE TABLE seqid.event_kept PARTITION OF seqid.event DEFAULT;
+
+-- The months that were detached.
+CREATE TABLE seqid.detached (
+    month date        PRIMARY KEY,
+    at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- The last event of each counter in a month that was detached: its chain is verified from there on.
+CREATE TABLE seqid.boundary (
+    chain    bigint NOT NULL,
+    month    date   NOT NULL REFERENCES seqid.detached (month),
+    n        bigint NOT NULL,
+    hash     bytea  NOT NULL,
+    position bigint NOT NULL,
+    PRIMARY KEY (chain, month)
+);
+
+-- Adds the partition of a month, unless it is there or was detached.
 CREATE FUNCTION seqid.add_month(month date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     first date := date_trunc('month', month);
     name  text := 'event_' || to_char(first, 'YYYY_MM');
 BEGIN
-    IF to_regclass(format('seqid.%I', name)) IS NOT NULL THEN
+    IF to_regclass(format('seqid.%I', name)) IS NOT NULL OR EXISTS (SELECT 1 FROM seqid.detached d WHERE d.month = first) THEN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(seqid.lock_class('month'), 0);
@@ -486,6 +534,77 @@ CREATE TABLE seqid.reservation (
     ended   bigint
 );
 
+-- The partitions of months that are attached, the oldest first.
+CREATE FUNCTION seqid.months() RETURNS SETOF date LANGUAGE sql STABLE AS $$
+    SELECT to_date(c.relname, '"event_"YYYY_MM') AS month
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'seqid.event'::regclass AND c.relname ~ '^event_\d{4}_\d{2}$'
+    ORDER BY 1
+$$;
+
+-- Takes the oldest month out of the audit, and answers the table that has its events, to be dumped and dropped. What marks and open
+-- reservations go back to stays, and so do the events of sequences as a whole; of each counter the last event is noted.
+CREATE FUNCTION seqid.detach_month(month date) RETURNS regclass LANGUAGE plpgsql AS $$
+DECLARE
+    first  date := date_trunc('month', month);
+    behind timestamptz := (first + interval '1 month') AT TIME ZONE 'UTC';
+    name   text := 'event_' || to_char(first, 'YYYY_MM');
+    oldest date;
+    kept   timestamptz;
+    last   bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(seqid.lock_class('month'), 0);
+    SELECT min(m) INTO oldest FROM seqid.months() m;
+    SELECT clock_timestamp() - s.key_retention INTO kept FROM seqid.store s;
+    IF oldest IS NULL OR first <> oldest THEN
+        RAISE EXCEPTION 'the oldest month is %, and it goes first', coalesce(to_char(oldest, 'YYYY-MM'), 'none')
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    ELSIF behind > kept THEN
+        RAISE EXCEPTION 'idempotency keys of % still count: it can be detached after %', to_char(first, 'YYYY-MM'),
+            behind + (clock_timestamp() - kept) USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    EXECUTE format('SELECT max(position) FROM seqid.%I', name) INTO last;
+    IF (SELECT s.acknowledged BETWEEN 1 AND last - 1 FROM seqid.store s) THEN
+        RAISE EXCEPTION 'events of % were not delivered yet', to_char(first, 'YYYY-MM')
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    INSERT INTO seqid.detached (month) VALUES (first);
+    EXECUTE format('INSERT INTO seqid.boundary (chain, month, n, hash, position) '
+                   'SELECT DISTINCT ON (e.chain) e.chain, $1, e.n, e.hash, max(e.position) OVER () FROM seqid.%I e '
+                   'WHERE e.chain <> e.sequence ORDER BY e.chain, e.n DESC', name) USING first;
+    EXECUTE format('ALTER TABLE seqid.event DETACH PARTITION seqid.%I', name);
+    EXECUTE format('DELETE FROM seqid.reservation r USING seqid.%I e WHERE e.chain = r.counter AND e.n = r.ended', name);
+    EXECUTE format('INSERT INTO seqid.event SELECT e.* FROM seqid.%I e WHERE e.chain = e.sequence '
+                   'OR EXISTS (SELECT 1 FROM seqid.mark m WHERE m.counter = e.chain AND m.n = e.n) '
+                   'OR EXISTS (SELECT 1 FROM seqid.reservation r WHERE r.counter = e.chain AND r.began = e.n)', name);
+    RETURN format('seqid.%I', name)::regclass;
+END
+$$;
+
+-- Puts the month that was detached last back into the audit. Its table must be there under its name.
+CREATE FUNCTION seqid.attach_month(month date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    first  date := date_trunc('month', month);
+    behind date := (date_trunc('month', month) + interval '1 month')::date;
+    name   text := 'event_' || to_char(first, 'YYYY_MM');
+BEGIN
+    PERFORM pg_advisory_xact_lock(seqid.lock_class('month'), 0);
+    IF first IS DISTINCT FROM (SELECT max(d.month) FROM seqid.detached d) THEN
+        RAISE EXCEPTION 'the month that was detached last is %, and it comes back first',
+            coalesce((SELECT to_char(max(d.month), 'YYYY-MM') FROM seqid.detached d), 'none')
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    -- What was reported of the month since is in none of its rows.
+    EXECUTE format('WITH kept AS (DELETE FROM seqid.event_kept k WHERE k.at >= $1 AND k.at < $2 RETURNING k.*) '
+                   'INSERT INTO seqid.%I SELECT k.* FROM kept k ON CONFLICT DO NOTHING', name)
+        USING first::timestamp AT TIME ZONE 'UTC', behind::timestamp AT TIME ZONE 'UTC';
+    EXECUTE format('ALTER TABLE seqid.event ATTACH PARTITION seqid.%I FOR VALUES FROM (%L) TO (%L)', name,
+                   first::text || ' 00:00:00+00', behind::text || ' 00:00:00+00');
+    DELETE FROM seqid.boundary b WHERE b.month = first;
+    DELETE FROM seqid.detached d WHERE d.month = first;
+END
+$$;
+
 -- For people with a SQL prompt.
 CREATE VIEW seqid.audit AS
 SELECT e.position,
@@ -495,7 +614,7 @@ SELECT e.position,
        c.period,
        e.n,
        (ARRAY['issued', 'skipped', 'external', 'returned', 'restarted', 'defined', 'recovered', 'reserved', 'confirmed',
-              'voided', 'expired', 'archived', 'closed', 'reopened'])[e.kind] AS kind,
+              'voided', 'expired', 'archived', 'closed', 'reopened', 'leased', 'reported', 'lost', 'frozen'])[e.kind] AS kind,
        e.first,
        e.first + e.step * (e.count - 1) AS last,
        e.step,

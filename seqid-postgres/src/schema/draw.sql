@@ -776,6 +776,8 @@ BEGIN
                              'Give the document a later date, or reopen the dates through seqid.');
     ELSIF c.status = 'frozen' THEN
         PERFORM seqid.refuse('frozen', 'the counter is frozen until an operator has looked at it', 'Tell the operator.');
+    ELSIF c.leases > 0 THEN
+        PERFORM seqid.refuse('not-in-sql', 'the numbers of this counter are in the hands of a holder', 'Draw through seqid.');
     ELSIF c.free > 0 THEN
         PERFORM seqid.refuse('not-in-sql', 'numbers that were let go are offered again', 'Draw through seqid.');
     ELSIF c.next_expiry <= issued_at THEN
@@ -812,6 +814,7 @@ BEGIN
         c.reserved := 0;
         c.voided := 0;
         c.free := 0;
+        c.leases := 0;
         SELECT seqid.chain_name(st.authority, s.tenant, s.prefix, c.scope, c.period) INTO c.hash FROM seqid.store st;
     END IF;
     IF c.next IS NULL OR c.next > most THEN

@@ -120,7 +120,7 @@ async fn each_edit_is_found() {
         database
             .psql(
                 "SET session_replication_role = replica; \
-                 TRUNCATE seqid.event, seqid.counter, seqid.sequence, seqid.definition; \
+                 TRUNCATE seqid.event, seqid.counter, seqid.lease, seqid.sequence, seqid.definition; \
                  INSERT INTO seqid.event SELECT * FROM kept.event; \
                  INSERT INTO seqid.counter SELECT * FROM kept.counter; \
                  INSERT INTO seqid.sequence SELECT * FROM kept.sequence; \

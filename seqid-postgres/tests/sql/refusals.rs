@@ -43,6 +43,7 @@ async fn each_refusal_has_its_code_and_changes_nothing() {
     define("RSV", r#"{"format":"RSV-{seq}","on_expiry":"reuse"}"#).await;
     define("DUE", r#"{"format":"DUE-{seq}"}"#).await;
     define("ICE", r#"{"format":"ICE-{seq}"}"#).await;
+    define("LENT", r#"{"format":"LENT-{seq}","mode":"ordered"}"#).await;
     define(
         "ÜB".replace('Ü', "U").as_str(),
         r#"{"format":"{c|upper}-{seq}","fields":[{"name":"c","chars":"a-zß"}]}"#,
@@ -58,6 +59,7 @@ async fn each_refusal_has_its_code_and_changes_nothing() {
     erp.draw(r#"'INV', scope => '{"b":"JKT"}'"#).await;
     erp.draw("'END'").await;
     erp.draw("'ICE'").await;
+    erp.draw("'LENT'").await;
     erp.run("UPDATE seqid.counter SET status = 'frozen' WHERE sequence = (SELECT id FROM seqid.sequence WHERE prefix = 'ICE')").await;
     let archive = ArchiveRequest::new(prefix("OLD"), reason());
     desk.issuer.archive(archive).await.unwrap();
@@ -72,6 +74,7 @@ async fn each_refusal_has_its_code_and_changes_nothing() {
     }
     erp.run("UPDATE seqid.counter SET next_expiry = now() WHERE sequence = (SELECT id FROM seqid.sequence WHERE prefix = 'DUE')").await;
     erp.run("UPDATE seqid.counter SET free = 1 WHERE sequence = (SELECT id FROM seqid.sequence WHERE prefix = 'RSV')").await;
+    erp.run("UPDATE seqid.counter SET leases = 1 WHERE sequence = (SELECT id FROM seqid.sequence WHERE prefix = 'LENT')").await;
     let before = state_of(&mut erp).await;
 
     for (arguments, state, code) in [
@@ -119,6 +122,7 @@ async fn each_refusal_has_its_code_and_changes_nothing() {
         ("'SUC'", "SQ012", "not-in-sql"),
         ("'RSV'", "SQ012", "not-in-sql"),
         ("'DUE'", "SQ012", "not-in-sql"),
+        ("'LENT'", "SQ012", "not-in-sql"),
         ("'UB', fields => '{\"c\":\"ß\"}'", "SQ012", "not-in-sql"),
         ("'WIDE', scope => '{\"b\":\"é\"}'", "SQ012", "not-in-sql"),
     ] {

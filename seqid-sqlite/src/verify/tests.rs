@@ -10,7 +10,15 @@ use std::time::Duration;
 
 use seqid_core::checkpoint::Checkpoint;
 use seqid_core::clock::{Clock, ManualClock};
+use seqid_core::command::{
+    Act, Command, Define, EndLease, Expected, ExtendLease, Freeze, LeaseEnd, Reply, TakeLease,
+};
+use seqid_core::counter::{CounterKey, Run};
+use seqid_core::definition::Defaults;
+use seqid_core::event::{Fingerprint, Keyed};
 use seqid_core::export;
+use seqid_core::lease::{Holder, Lease, LeaseId};
+use seqid_core::line::{Line, LineParts, Version};
 use seqid_core::names::{Reason, Reference};
 use seqid_core::numbering::{
     ArchiveRequest, CloseRequest, CounterSelector, DefineRequest, DrawRequest, ReopenRequest, ReserveRequest,
@@ -18,7 +26,7 @@ use seqid_core::numbering::{
 };
 use seqid_core::observer::Unobserved;
 use seqid_core::store::{AuditLog, CounterStore};
-use seqid_core::{DefinitionSpec, IdempotencyKey, Issuer, Number, Numbering, Prefix};
+use seqid_core::{Definition, DefinitionSpec, IdempotencyKey, Issuer, Number, Numbering, Prefix};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -27,6 +35,8 @@ use crate::{Recovery, SqliteStore};
 
 const SEQUENCES: usize = 4;
 const COUNTERS: usize = 430;
+/// The counters whose numbers are leased, of a sequence of their own.
+const LEASED: usize = 10;
 /// The events of each counter.
 const EVENTS: i64 = 6;
 
@@ -83,6 +93,7 @@ async fn make() -> Made {
         }
     }
     close_and_archive(&issuer).await;
+    lease_and_lose(&store).await;
     for round in 0..EVENTS - 1 {
         let mut acts = JoinSet::new();
         for at in 0..SEQUENCES * COUNTERS {
@@ -155,6 +166,133 @@ async fn close_and_archive(issuer: &Issuer) {
     issuer.reopen(reopen).await.expect("open");
     let archive = ArchiveRequest::new(ended(), reason());
     issuer.archive(archive).await.expect("archived");
+}
+
+/// The numbers of some counters are in the hands of holders: so many events of each but one.
+async fn lease_and_lose(store: &SqliteStore) {
+    let key = SequenceKey::new(
+        seqid_core::Tenant::default(),
+        Prefix::new("LEASED").expect("a prefix"),
+    );
+    let versions = [1, 2].map(|version| {
+        let spec = DefinitionSpec {
+            mode: Some(seqid_core::Mode::Ordered),
+            description: Some(format!("version {version}")),
+            scope: Some(vec![seqid_core::field::FieldDeclaration::new("branch")]),
+            ..DefinitionSpec::of_format("{branch}-{seq}")
+        };
+        let definition = Definition::check(&key.tenant, &key.prefix, spec, &Defaults::default());
+        definition.expect("a definition")
+    });
+    for (definition, expected) in versions.iter().zip([Expected::Nothing, Expected::Version(1)]) {
+        let define = Act::Define(Define {
+            sequence: key.clone(),
+            definition: definition.clone(),
+            expected,
+            objections: Vec::new(),
+            implicit: None,
+        });
+        applied(store, define, None).await;
+    }
+    let [_, definition] = versions;
+    for at in 0..LEASED {
+        let version = Version {
+            number: 2,
+            definition: definition.clone(),
+        };
+        let branch = seqid_core::field::FieldValues::new([("branch", format!("B{at}"))]);
+        let date = Date::new(2026, 3, 7).expect("a day");
+        let line = Line::new(LineParts {
+            key: CounterKey::new(key.clone(), branch, definition.calendar().period(date)),
+            head: version.clone(),
+            opened: version,
+            date,
+            fields: seqid_core::field::FieldValues::default(),
+        });
+        let line = Arc::new(line.expect("a line"));
+        if at % 2 == 0 {
+            lose(store, &line).await;
+        } else {
+            give_back(store, &line).await;
+        }
+    }
+}
+
+/// A holder issues some numbers, goes on, and is gone; then the counter is frozen.
+async fn lose(store: &SqliteStore, line: &Arc<Line>) {
+    leased(store, take(line, 1)).await;
+    applied(store, issued(line, 1, 1), Some("k")).await;
+    let extend = ExtendLease {
+        line: Arc::clone(line),
+        id: LeaseId([1; 16]),
+        last: Number::new(10).expect("a number"),
+        count: 5,
+    };
+    let lease = leased(store, Act::Extend(extend)).await;
+    let end = LeaseEnd::Lost;
+    let line = Arc::clone(line);
+    let lost = EndLease { line, lease, end };
+    let line = Arc::clone(&lost.line);
+    applied(store, Act::EndLease(lost), None).await;
+    let reason = Reason::new("a test").expect("a reason");
+    applied(store, Act::Freeze(Freeze { line, reason }), None).await;
+}
+
+/// A holder issues some numbers and gives the others back, twice.
+async fn give_back(store: &SqliteStore, line: &Arc<Line>) {
+    for (n, from) in [(1, 4), (2, 4)] {
+        let lease = leased(store, take(line, n)).await;
+        if n == 1 {
+            applied(store, issued(line, n, 1), None).await;
+        }
+        let line = Arc::clone(line);
+        let end = LeaseEnd::Unused { from };
+        applied(store, Act::EndLease(EndLease { line, lease, end }), None).await;
+    }
+}
+
+fn take(line: &Arc<Line>, n: u8) -> Act {
+    Act::Lease(TakeLease {
+        line: Arc::clone(line),
+        id: LeaseId([n; 16]),
+        holder: Holder::History {
+            name: seqid_core::names::Label::new("run").expect("a label"),
+            topology: 1,
+        },
+        count: 10,
+        replaces: None,
+    })
+}
+
+fn issued(line: &Arc<Line>, n: u8, first: u64) -> Act {
+    Act::Report(seqid_core::command::Report {
+        line: Arc::clone(line),
+        lease: LeaseId([n; 16]),
+        run: Run {
+            first: Number::new(first).expect("a number"),
+            step: 1,
+            count: 3,
+        },
+        at: Timestamp::from_micros(1_772_841_500_000_000),
+        reference: Reference::new("SO-1").ok(),
+        relates_to: None,
+    })
+}
+
+async fn leased(store: &SqliteStore, act: Act) -> Lease {
+    match applied(store, act, None).await {
+        Reply::Leased(lease) => *lease,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn applied(store: &SqliteStore, act: Act, key: Option<&str>) -> Reply {
+    let keyed = key.map(|key| {
+        let key = IdempotencyKey::new(key).expect("a key");
+        Keyed::new(act.sequence(), key, Fingerprint([7; 16]))
+    });
+    let command = Command::new(act, Arc::new(origin())).with_key(keyed);
+    store.apply(vec![command]).await.remove(0).expect("applied")
 }
 
 /// The reservations of counters.
@@ -530,7 +668,7 @@ fn the_end_of_a_chain_that_is_cut_off_shows_from_the_counter() {
          UPDATE event SET position = -(SELECT place FROM kept WHERE kept.position = event.position); \
          UPDATE event SET position = -position;",
     );
-    assert_eq!(report.found, (SEQUENCES * COUNTERS) as u64);
+    assert_eq!(report.found, (SEQUENCES * COUNTERS + LEASED) as u64);
     assert!(report.faults.iter().all(|fault| fault.kind == FaultKind::Head));
 }
 
@@ -624,6 +762,7 @@ fn an_edit_of_any_counter_is_named() {
         "reserved = reserved + 1",
         "voided = voided + 1",
         "free = free + 1",
+        "leases = leases + 1",
         "scope = scope || 'x', scope_folded = scope_folded || 'x'",
         "scope_folded = scope_folded || 'x'",
         "period = '2026', period_kind = 'year', period_first = 20454, period_last = 20818",
@@ -776,7 +915,7 @@ fn an_edit_of_any_member_of_any_line_of_an_export_is_named() {
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    assert_eq!(members.len(), 36);
+    assert_eq!(members.len(), 37);
     // All positions of a block that move by one are still in order.
     members.retain(|member| member != "position");
     for (k, of_counters) in (1..=EVENTS.cast_unsigned()).flat_map(|k| [(k, false), (k, true)]) {

@@ -12,6 +12,7 @@ mod ending;
 mod index;
 mod keys;
 mod office;
+mod older_schema;
 mod one_writer;
 mod recover;
 mod relay;

@@ -86,10 +86,10 @@ fn a_file_of_a_newer_schema_is_refused() {
     let (_folder, file) = closed(3);
     Connection::open(&file)
         .unwrap()
-        .pragma_update(None, "user_version", 2)
+        .pragma_update(None, "user_version", 3)
         .unwrap();
     match refused(&file) {
-        OpenError::NewerSchema { found, known, .. } => assert_eq!((found, known), (2, 1)),
+        OpenError::NewerSchema { found, known, .. } => assert_eq!((found, known), (3, 2)),
         error => panic!("{error:?}"),
     }
 }

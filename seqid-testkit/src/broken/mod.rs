@@ -41,11 +41,12 @@ use seqid_core::clock::{ManualClock, Seed};
 use seqid_core::command::{Command, Reply};
 use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
+use seqid_core::lease::LeaseId;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, MarkRecord,
-    ReservationRecord, SequenceRecord, StoreError,
+    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use seqid_core::{MemoryStore, Number, Tenant};
 
@@ -238,6 +239,15 @@ impl<L: Lie> AuditLog for Broken<L> {
         limit: usize,
     ) -> Result<Vec<MarkRecord>, StoreError> {
         self.lie.marks(&self.truth, counter, after, limit).await
+    }
+
+    async fn leases(
+        &self,
+        sequence: &SequenceKey,
+        after: Option<LeaseId>,
+        limit: usize,
+    ) -> Result<Vec<LeaseRecord>, StoreError> {
+        self.truth.leases(sequence, after, limit).await
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {

@@ -6,13 +6,15 @@ use seqid_core::Number;
 use seqid_core::clock::Seed;
 use seqid_core::command::{
     Act, Adopt, AdoptedNumbers, AdoptedRun, Archive, Archived, Close, Closed, Command, Dates, Defined, Draw,
-    End, Expired, Granted, NewHold, Reply, Settle, Settled, Shift, Shifted, Target, Void, Voided,
+    End, EndLease, Expired, ExtendLease, Freeze, Granted, LeaseEnd, NewHold, Reply, Report, Settle, Settled,
+    Shift, Shifted, TakeLease, Target, Void, Voided,
 };
 use seqid_core::counter::{Run, SequenceKey};
 use seqid_core::event::{EventKind, Fingerprint, Keyed, Origin};
+use seqid_core::lease::{Holder, Lease, LeaseId};
 use seqid_core::ledger::{Closer, Refusal};
 use seqid_core::line::Line;
-use seqid_core::names::Reason;
+use seqid_core::names::{Label, Reason};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::StoreError;
 use seqid_core::time::Timestamp;
@@ -122,6 +124,91 @@ pub(super) fn void(line: &Arc<Line>, first: u64, count: u64) -> Command {
 /// Lets go of the holds of a line that have ended.
 pub(super) fn expire(line: &Arc<Line>) -> Command {
     command(Act::Expire(line.key().clone()))
+}
+
+/// The name of a case's `n`th lease.
+pub(super) fn lease_id(n: u8) -> LeaseId {
+    LeaseId([n; 16])
+}
+
+/// A history of a server.
+pub(super) fn history(name: &str, topology: u64) -> Holder {
+    let name = Label::new(name).expect("a label");
+    Holder::History { name, topology }
+}
+
+/// A process.
+pub(super) fn process(name: &str) -> Holder {
+    Holder::Process(Label::new(name).expect("a label"))
+}
+
+/// Takes the `n`th lease of so many numbers, over from another one if there is one.
+pub(super) fn lease(
+    line: &Arc<Line>,
+    n: u8,
+    holder: Holder,
+    count: u64,
+    replaces: Option<&Lease>,
+) -> Command {
+    command(Act::Lease(TakeLease {
+        line: Arc::clone(line),
+        id: lease_id(n),
+        holder,
+        count,
+        replaces: replaces.cloned(),
+    }))
+}
+
+/// Puts the numbers behind the `n`th lease, which ends at `last`, into the same hands.
+pub(super) fn extend(line: &Arc<Line>, n: u8, last: u64, count: u64) -> Command {
+    command(Act::Extend(ExtendLease {
+        line: Arc::clone(line),
+        id: lease_id(n),
+        last: number(last),
+        count,
+    }))
+}
+
+/// Records that the holder of the `n`th lease issued numbers at an instant.
+pub(super) fn report(line: &Arc<Line>, n: u8, first: u64, count: u64, at: Timestamp) -> Command {
+    command(Act::Report(Report {
+        line: Arc::clone(line),
+        lease: lease_id(n),
+        run: Run {
+            first: number(first),
+            step: line.definition().step(),
+            count,
+        },
+        at,
+        reference: None,
+        relates_to: None,
+    }))
+}
+
+/// Ends a lease of which none was issued from this number on.
+pub(super) fn give_back(line: &Arc<Line>, lease: &Lease, from: u64) -> Command {
+    end_lease(line, lease, LeaseEnd::Unused { from })
+}
+
+/// Ends a lease whose holder is gone.
+pub(super) fn lose(line: &Arc<Line>, lease: &Lease) -> Command {
+    end_lease(line, lease, LeaseEnd::Lost)
+}
+
+fn end_lease(line: &Arc<Line>, lease: &Lease, end: LeaseEnd) -> Command {
+    command(Act::EndLease(EndLease {
+        line: Arc::clone(line),
+        lease: lease.clone(),
+        end,
+    }))
+}
+
+/// Lets a line's counter give nothing any more.
+pub(super) fn freeze(line: &Arc<Line>) -> Command {
+    command(Act::Freeze(Freeze {
+        line: Arc::clone(line),
+        reason: because("it contradicts itself"),
+    }))
 }
 
 /// Ends a sequence.
@@ -246,6 +333,7 @@ fn fingerprint(act: &Act) -> Fingerprint {
             Dates::ClosedThrough(date) => (7, date.days_since_epoch().unsigned_abs().into()),
             Dates::OpenFrom(date) => (8, date.days_since_epoch().unsigned_abs().into()),
         },
+        Act::Report(report) => (9, report.run.count),
         _ => (4, 0),
     };
     let mut digest = [0; 16];
@@ -328,6 +416,12 @@ pub(super) fn told(reply: &Result<Reply, StoreError>) -> String {
             version,
             saved: false,
         })) => format!("v{version} kept"),
+        Ok(Reply::Leased(lease)) => {
+            let state = format!("{:?}", lease.state).to_lowercase();
+            let run = lease.run.as_ref().map(|run| numbers(run, lease.generation));
+            format!("{state} {} e{}", run.as_deref().unwrap_or("nothing"), lease.epoch)
+        }
+        Ok(Reply::Frozen) => "frozen".into(),
         Ok(other) => format!("{other:?}"),
         Err(StoreError::Refused(refusal)) => refused(refusal),
         Err(StoreError::Late) => "late".into(),
@@ -394,6 +488,20 @@ fn refused(refusal: &Refusal) -> String {
         Refusal::HoldConfirmed { .. } => "confirmed before".into(),
         Refusal::DateChanged { fixed } => format!("reserved for {fixed}"),
         Refusal::OpenReservations { count } => format!("{count} reserved"),
+        Refusal::OpenLeases { count } => format!("{count} leased"),
+        Refusal::NotLeasable { mode } => format!("{} is not leased so", mode.as_str()),
+        Refusal::NoLease(_) => "no lease".into(),
+        Refusal::LeaseTaken(_) => "lease of another".into(),
+        Refusal::LeaseEnded(_) => "lease ended before".into(),
+        Refusal::LeaseBuried(_) => "lease is behind".into(),
+        Refusal::LeaseChanged { current } => match current {
+            Some(lease) => format!("lease is e{}", lease.epoch),
+            None => "no lease is open".into(),
+        },
+        Refusal::HistoryGone { name } => format!("{name} is gone"),
+        Refusal::OldTopology { known } => format!("topology is {known}"),
+        Refusal::NotPending { number } => format!("{number} is not pending"),
+        Refusal::Frozen => "frozen before".into(),
         Refusal::NotVoidable { number, state } => format!("{number} is {state}"),
         Refusal::Taken { number, state, .. } => format!("{number} is {state}"),
         Refusal::NotAMember { number, .. } => format!("{number} is no member"),

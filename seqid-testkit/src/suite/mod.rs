@@ -49,6 +49,7 @@ mod cases {
     pub mod inquiries;
     pub mod keys;
     pub mod kin;
+    pub mod leases;
     pub mod moves;
     pub mod names;
     pub mod outbox;
@@ -350,6 +351,25 @@ suite! { $
         a_new_epoch_offers_nothing_of_the_one_before
         steps_are_kept_among_free_numbers
         holds_are_let_go_and_nothing_else_is_done
+    }
+    leases {
+        a_lease_moves_its_counter_and_its_numbers_are_pending
+        asking_again_leases_nothing_twice
+        what_a_holder_reports_is_issued
+        the_number_of_a_call_that_came_twice_is_void
+        a_lease_goes_on_with_the_numbers_behind_it
+        what_is_given_back_on_top_is_given_out_again
+        a_lease_that_was_not_needed_leaves_no_trace_of_its_numbers
+        a_history_takes_over_and_what_was_left_is_unknown
+        a_history_that_was_taken_over_from_never_comes_back
+        two_histories_cannot_take_over_from_one
+        nothing_changes_what_a_holder_relies_on
+        processes_lease_beside_the_store
+        a_lease_is_of_a_mode_that_has_leases
+        the_last_numbers_are_leased_and_none_after_them
+        a_recovery_loses_every_lease
+        open_leases_are_listed
+        a_frozen_counter_gives_nothing
     }
     voids {
         an_issued_number_stays_taken_when_it_is_void
