@@ -159,6 +159,13 @@ impl Capabilities {
         self
     }
 
+    /// Claims the mode leased.
+    #[must_use]
+    pub const fn leased(mut self) -> Self {
+        self.leased = true;
+        self
+    }
+
     /// Claims durability.
     #[must_use]
     pub const fn durable(mut self) -> Self {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
+use async_trait::async_trait;
 use axum::Router;
-use seqid_core::clock::{Clock, SystemClock};
+use seqid_core::clock::{Clock, Seed, SystemClock};
 use seqid_core::json_lines::JsonLines;
-use seqid_core::store::{AuditLog, Capabilities, EventSource, Ledger};
-use seqid_core::{Code, Issuer};
+use seqid_core::names::Label;
+use seqid_core::store::{AuditLog, Capabilities, EventSource, Ledger, StoreError};
+use seqid_core::{Code, Issuer, Leased};
 use seqid_http::{NotReady, Service};
 use seqid_postgres::PostgresStore;
 use seqid_sqlite::{SqliteConfig, SqliteStore};
@@ -16,25 +18,52 @@ use tokio::sync::watch;
 use crate::checkpoints::CheckpointFile;
 use crate::config::Config;
 use crate::ends::Ends;
+use crate::instance;
 use crate::metrics::Metrics;
 use crate::relay::{self, Lag, Progress};
 use crate::signing::CheckpointKey;
 
 /// A store that the service can be composed over.
+#[async_trait]
 pub(crate) trait Served: Ledger + EventSource {
     /// Whether it can be reached.
     fn is_available(&self) -> bool;
+
+    /// Records what is known here alone, once nobody draws any more, so that its events are delivered with the others.
+    async fn settle(&self) -> Result<(), StoreError>;
 }
 
+#[async_trait]
 impl Served for SqliteStore {
     fn is_available(&self) -> bool {
         true
     }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
+#[async_trait]
 impl Served for PostgresStore {
     fn is_available(&self) -> bool {
         PostgresStore::is_available(self)
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<S: Served> Served for Leased<S> {
+    fn is_available(&self) -> bool {
+        self.store().is_available()
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.give_back().await?;
+        self.store().settle().await
     }
 }
 
@@ -153,13 +182,18 @@ async fn open(
     if let Some(database) = &config.database {
         let store = PostgresStore::open(database.clone(), metrics).await?;
         require_no_file(config, &store).await?;
-        let clock = store.clock();
-        return Ok((Arc::new(store), clock));
+        let (clock, seed) = (store.clock(), Seed::from_system());
+        let name = instance::name(&config.data, seed)?;
+        let leased = Leased::new(store, name, Arc::clone(&clock), seed);
+        return Ok((Arc::new(leased), clock));
     }
     let (store, of_store) = (store_config(config), Arc::clone(&clock));
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(store, of_store, metrics));
     let store = opened.await.context("the store could not be opened")??;
-    Ok((Arc::new(store), clock))
+    // One process at a time has the file.
+    let name = Label::new("embedded")?;
+    let leased = Leased::new(store, name, Arc::clone(&clock), Seed::from_system());
+    Ok((Arc::new(leased), clock))
 }
 
 /// An empty database beside a data file with numbers would give those out again.

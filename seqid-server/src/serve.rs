@@ -85,6 +85,12 @@ async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()
     let checkpoints = checkpoints.map(|file| file.start(Arc::clone(&store) as _));
     connections::serve(listener, router, metrics, stop.clone(), config.shutdown).await;
     let ending = Instant::now();
+    if let Err(error) = store.settle().await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "leased numbers were not given back; that is tried again when the store is closed"
+        );
+    }
     if let Some(delivery) = delivery {
         delivery.finish(config.shutdown.max(LEAST_DELIVERY)).await;
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use seqid_core::clock::{ManualClock, Seed};
+use seqid_core::names::Label;
 use seqid_core::observer::{Observer, Unobserved};
 use seqid_core::store::{Capabilities, CounterStore};
-use seqid_core::{Coalesced, Ledger, MemoryStore};
+use seqid_core::{Coalesced, Leased, Ledger, MemoryStore};
 use seqid_testkit::broken::{Broken, Lie};
 use seqid_testkit::suite::{Backend, Desk};
 
@@ -53,6 +54,22 @@ mod coalesced_in_lanes {
 
     seqid_testkit::ledger_suite!(in_lanes);
     seqid_testkit::numbering_suite!(|clock| Desk::issuer(in_lanes(clock)));
+}
+
+mod leased {
+    use super::*;
+
+    fn leased(clock: Arc<ManualClock>) -> Backend {
+        let store = memory(&clock);
+        let name = Label::new("test").expect("a label");
+        let leased = Leased::new(Arc::clone(&store), name, clock.clone(), Seed(3));
+        let leased = Arc::new(leased);
+        Backend::new(Arc::clone(&leased), clock).source(leased)
+    }
+
+    seqid_testkit::ledger_suite!(leased);
+    seqid_testkit::outbox_suite!(leased);
+    seqid_testkit::numbering_suite!(|clock| Desk::issuer(leased(clock)));
 }
 
 mod behind_an_arc {

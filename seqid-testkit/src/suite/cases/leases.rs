@@ -367,7 +367,7 @@ pub async fn processes_lease_beside_the_store(backend: Backend) {
         report(&line, 1, 1, 4, begin()),
         lose(&line, &one),
         lose(&line, &one),
-        draw(&line, 1),
+        draw(&line, 1).under("l"),
     ];
     let told = [
         "open 11..20 e3",

@@ -1,0 +1,240 @@
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::Lessee;
+use super::run::LeasedRun;
+use crate::command::{Act, EndLease, ExtendLease, LeaseEnd, Report, TakeLease};
+use crate::counter::Run;
+use crate::lease::{Lease, LeaseId};
+use crate::ledger::Refusal;
+use crate::line::Line;
+use crate::names::Number;
+use crate::store::{Ledger, StoreError};
+use crate::time::Timestamp;
+
+/// How many numbers the first lease has.
+const SMALLEST: u64 = 16;
+/// A lease that is used up sooner is followed by one twice as long, and one that lasts longer than ten times this by one half as
+/// long: a commit takes a small part of the time between two.
+const SOON: Duration = Duration::from_millis(100);
+
+/// The leased numbers of one counter for documents of one date.
+#[derive(Debug)]
+pub(super) struct Stock {
+    run: std::sync::Mutex<Option<Arc<LeasedRun>>>,
+    fill: Mutex<Fill>,
+}
+
+#[derive(Debug)]
+struct Fill {
+    /// The line with which the numbers were drawn.
+    line: Arc<Line>,
+    lease: Option<Lease>,
+    /// Asked for before, with an outcome that is not known.
+    asked: Option<LeaseId>,
+    /// Drawn, and not recorded yet.
+    unreported: Vec<(LeaseId, Run, Timestamp)>,
+    /// Whether leases of an earlier process of the name were looked for.
+    cleared: bool,
+    size: u64,
+    leased_at: Timestamp,
+}
+
+impl Stock {
+    pub(super) fn new(line: &Arc<Line>) -> Self {
+        Self {
+            run: std::sync::Mutex::default(),
+            fill: Mutex::new(Fill {
+                line: Arc::clone(line),
+                lease: None,
+                asked: None,
+                unreported: Vec::new(),
+                cleared: false,
+                size: SMALLEST,
+                leased_at: Timestamp::from_micros(0),
+            }),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<LeasedRun>>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run that numbers are taken from, if there is one.
+    pub(super) fn run(&self) -> Option<Arc<LeasedRun>> {
+        self.current().clone()
+    }
+
+    /// Sees to it that there are `count` numbers, unless others did meanwhile. Answers whether leases have so many.
+    pub(super) async fn refill<S: Ledger>(
+        &self,
+        lessee: &Lessee<S>,
+        line: &Arc<Line>,
+        count: u64,
+        used_up: Option<&Arc<LeasedRun>>,
+    ) -> Result<bool, StoreError> {
+        let most = line.definition().largest_gap();
+        if count > most {
+            return Ok(false);
+        }
+        let mut fill = self.fill.lock().await;
+        let is_used_up = |run: &Arc<LeasedRun>| used_up.is_some_and(|used_up| Arc::ptr_eq(run, used_up));
+        if self.run().is_some_and(|run| !is_used_up(&run)) {
+            return Ok(true);
+        }
+        if !fill.cleared {
+            lessee.lose_earlier(line).await?;
+            fill.cleared = true;
+        }
+        let left = self.seal(lessee, &mut fill);
+        fill.report(lessee).await?;
+        if let Some(left) = left {
+            // The numbers of a batch are next to one another: what is left of the run is too few.
+            fill.end(lessee, left.first.get()).await?;
+        }
+        fill.resize(lessee.clock.now(), most);
+        let wanted = fill.size.max(count);
+        let run = fill.lease(lessee, line, wanted).await?;
+        if run.count() < count {
+            // The counter ends: the store is to say so.
+            fill.end(lessee, run.first()).await?;
+            return Ok(false);
+        }
+        *self.current() = Some(Arc::new(run));
+        Ok(true)
+    }
+
+    /// Records what was drawn, and gives back the rest.
+    pub(super) async fn flush<S: Ledger>(&self, lessee: &Lessee<S>) -> Result<(), StoreError> {
+        let mut fill = self.fill.lock().await;
+        let left = self.seal(lessee, &mut fill);
+        fill.report(lessee).await?;
+        let behind = fill.lease.as_ref().and_then(|lease| Some(lease.run?.next()));
+        match left.map(|left| left.first.get()).or(behind) {
+            Some(from) => fill.end(lessee, from).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes no more from the run, and answers what is left of it.
+    fn seal<S>(&self, lessee: &Lessee<S>, fill: &mut Fill) -> Option<Run> {
+        let run = self.current().take()?;
+        let (drawn, left) = run.seal();
+        let now = lessee.clock.now();
+        fill.unreported
+            .extend(drawn.map(|drawn| (run.lease(), drawn, now)));
+        left
+    }
+}
+
+impl Fill {
+    async fn report<S: Ledger>(&mut self, lessee: &Lessee<S>) -> Result<(), StoreError> {
+        while let Some((lease, run, at)) = self.unreported.first().copied() {
+            let report = Report {
+                line: Arc::clone(&self.line),
+                lease,
+                run,
+                at,
+                reference: None,
+                relates_to: None,
+            };
+            match lessee.apply(Act::Report(report)).await {
+                // Recorded before, with an answer that was lost.
+                Ok(_) | Err(StoreError::Refused(Refusal::NotPending { .. })) => {
+                    self.unreported.remove(0);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the lease, of which none was drawn from this number on.
+    async fn end<S: Ledger>(&mut self, lessee: &Lessee<S>, from: u64) -> Result<(), StoreError> {
+        let Some(lease) = self.lease.clone() else {
+            return Ok(());
+        };
+        let end = EndLease {
+            line: Arc::clone(&self.line),
+            end: LeaseEnd::Unused { from },
+            lease,
+        };
+        lessee.apply(Act::EndLease(end)).await?;
+        if let Some(lease) = self.lease.take() {
+            lessee.forget(lease.id);
+        }
+        Ok(())
+    }
+
+    /// The numbers behind those of the lease, or those of another one.
+    async fn lease<S: Ledger>(
+        &mut self,
+        lessee: &Lessee<S>,
+        line: &Arc<Line>,
+        count: u64,
+    ) -> Result<LeasedRun, StoreError> {
+        if let Some(lease) = &self.lease
+            && let Some(run) = lease.run
+        {
+            let extend = ExtendLease {
+                line: Arc::clone(&self.line),
+                id: lease.id,
+                last: run.last(),
+                count,
+            };
+            match lessee.lease(Act::Extend(extend)).await {
+                Ok(extended) => return Ok(self.goes_on(extended, Some(run))),
+                Err(StoreError::Refused(Refusal::LeaseBuried(_))) => self.end(lessee, run.next()).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        self.line = Arc::clone(line);
+        let id = *self.asked.get_or_insert_with(|| lessee.next_id());
+        lessee.remember(id);
+        let take = TakeLease {
+            line: Arc::clone(line),
+            id,
+            holder: lessee.holder.clone(),
+            count,
+            replaces: None,
+        };
+        let taken = lessee.lease(Act::Lease(take)).await;
+        if !matches!(taken, Err(StoreError::Unknown(_))) {
+            self.asked = None;
+        }
+        Ok(self.goes_on(taken?, None))
+    }
+
+    /// The numbers that a lease has gained.
+    fn goes_on(&mut self, lease: Lease, before: Option<Run>) -> LeasedRun {
+        let all = lease.run.unwrap_or(Run {
+            first: Number::MAX,
+            step: 1,
+            count: 0,
+        });
+        let gained = match before {
+            Some(before) => Run {
+                first: Number::new(before.next()).unwrap_or(all.first),
+                count: all.count.saturating_sub(before.count),
+                ..all
+            },
+            None => all,
+        };
+        let run = LeasedRun::new(&lease, gained);
+        self.lease = Some(lease);
+        run
+    }
+
+    fn resize(&mut self, now: Timestamp, most: u64) {
+        let lasted = Duration::from_micros(now.as_micros().abs_diff(self.leased_at.as_micros()));
+        if lasted < SOON {
+            self.size = self.size.saturating_mul(2);
+        } else if lasted > SOON * 10 {
+            self.size /= 2;
+        }
+        self.size = self.size.clamp(SMALLEST.min(most), most);
+        self.leased_at = now;
+    }
+}
