@@ -1,10 +1,11 @@
 //! What can happen next, and what becomes of it.
 
+use crate::faults::{self, Remains};
 use crate::ids::NEW;
 use crate::instance::{Answer, Instance};
-use crate::protocol::{Fault, Guard, Protocol};
+use crate::protocol::{Guard, Protocol};
 use crate::range_store::Opened;
-use crate::redis::{Data, History, Refused, Role};
+use crate::redis::{Refused, Role};
 use crate::state::State;
 
 /// One atomic step. Instances and servers are named by their place in the state.
@@ -66,15 +67,8 @@ pub(crate) enum Action {
     RollBack(usize),
 }
 
-/// What a restarted server finds on its disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remains {
-    Nothing,
-    Dump,
-    Everything,
-}
-
-const BOTH: [usize; 2] = [0, 1];
+/// Both instances, or both servers.
+pub(crate) const BOTH: [usize; 2] = [0, 1];
 
 impl Protocol {
     /// Everything that may be tried; what changes nothing is no step.
@@ -92,13 +86,9 @@ impl Protocol {
         }
         if state.spent.faults < self.bounds.faults {
             for fault in self.faults {
-                possible_faults(state, *fault, actions);
+                fault.possible(state, actions);
             }
-            if self
-                .faults
-                .iter()
-                .any(|fault| matches!(fault, Fault::Restart | Fault::RollBack))
-            {
+            if self.faults.iter().any(|fault| fault.reads_dump()) {
                 actions.extend(BOTH.map(Action::Save));
             }
         }
@@ -163,50 +153,20 @@ impl Protocol {
             Action::Raise { server, store, epoch } => self.raise(state, server, store, epoch),
             Action::Settle(instance) => settle(state, instance),
             Action::Replicate(server) => replicate(state, server),
-            Action::Save(server) => save(state, server),
-            Action::Close(instance) => fault(state) && self.close(state, instance),
-            Action::DelayedClose { server, epoch } => fault(state) && self.close_at(state, server, epoch),
-            other => fault(state) && disturb(state, other),
+            Action::Save(server) => faults::save(state, server),
+            Action::Close(instance) => spend(state) && self.close(state, instance),
+            Action::DelayedClose { server, epoch } => spend(state) && self.close_at(state, server, epoch),
+            other => spend(state) && faults::disturb(state, other),
         }
     }
 }
 
-fn possible_faults(state: &State, fault: Fault, actions: &mut Vec<Action>) {
-    match fault {
-        Fault::Crash => {
-            let anywhere = |instance| [0, 1].map(|server| Action::Crash { instance, server });
-            actions.extend(BOTH.into_iter().flat_map(anywhere));
-        }
-        Fault::OtherStore => actions.push(Action::OtherStore(1)),
-        Fault::Close => actions.extend(BOTH.map(Action::Close)),
-        Fault::DelayedClose => {
-            let epochs = 1..=state.stores[0].seen().epoch;
-            actions
-                .extend(epochs.flat_map(|epoch| BOTH.map(|server| Action::DelayedClose { server, epoch })));
-        }
-        Fault::Flush => actions.extend(BOTH.map(Action::Flush)),
-        Fault::Edit => actions.extend(BOTH.map(Action::Edit)),
-        Fault::Failover => actions.extend(BOTH.map(Action::Failover)),
-        Fault::Detach => actions.extend(BOTH.map(Action::Detach)),
-        Fault::Demote => actions.extend(BOTH.map(Action::Demote)),
-        Fault::Restart => {
-            let all = [Remains::Nothing, Remains::Dump, Remains::Everything];
-            actions.extend(
-                BOTH.iter()
-                    .flat_map(|&server| all.map(|remains| Action::Restart { server, remains })),
-            );
-        }
-        Fault::NewReplid => actions.extend(BOTH.map(Action::NewReplid)),
-        Fault::RollBack => actions.extend(BOTH.map(Action::RollBack)),
-    }
-}
-
-fn fault(state: &mut State) -> bool {
+fn spend(state: &mut State) -> bool {
     state.spent.faults += 1;
     true
 }
 
-fn connect(state: &mut State, instance: usize, server: u8) -> bool {
+pub(crate) fn connect(state: &mut State, instance: usize, server: u8) -> bool {
     let newest = state.store_of(instance).seen().epoch;
     let authority = state.instances[instance].authority;
     state.instances[instance] = Instance::connected(authority, server, newest);
@@ -235,16 +195,6 @@ fn replicate(state: &mut State, server: usize) -> bool {
         to.history.repl = from.history.repl;
     }
     linked
-}
-
-/// Only a dump with something in it is of interest: an empty one is [`Remains::Nothing`].
-fn save(state: &mut State, server: usize) -> bool {
-    let data = state.servers[server].data;
-    let useful = data != Data::default() && state.dump.is_none();
-    if useful {
-        state.dump = Some((server, data));
-    }
-    useful
 }
 
 impl Protocol {
@@ -393,91 +343,4 @@ impl Protocol {
         self.announce(state, server);
         closed
     }
-}
-
-/// What happens to servers and instances from outside.
-fn disturb(state: &mut State, action: Action) -> bool {
-    match action {
-        Action::Crash { instance, server } => connect(state, instance, server),
-        Action::OtherStore(instance) => {
-            let server = state.instances[instance].server.unwrap_or(0);
-            state.instances[instance].authority = 1;
-            connect(state, instance, server)
-        }
-        Action::Flush(server) => {
-            state.servers[server].data = Data::default();
-            true
-        }
-        Action::Edit(server) => edit(state, server),
-        Action::Failover(server) => failover(state, server),
-        Action::Detach(server) => promote(state, server),
-        Action::Demote(server) => demote(state, server),
-        Action::Restart { server, remains } => restart(state, server, remains),
-        Action::NewReplid(server) => new_replid(state, server),
-        Action::RollBack(server) => {
-            let dump = state.dump_of(server);
-            state.servers[server].data = dump.unwrap_or(state.servers[server].data);
-            dump.is_some()
-        }
-        _ => false,
-    }
-}
-
-fn edit(state: &mut State, server: usize) -> bool {
-    let Some(key) = &mut state.servers[server].data.key else {
-        return false;
-    };
-    let lower = key.next.checked_sub(1).filter(|_| key.intact);
-    key.next = lower.unwrap_or(key.next);
-    key.intact &= lower.is_none();
-    lower.is_some()
-}
-
-fn failover(state: &mut State, server: usize) -> bool {
-    state.generation += 1;
-    state.servers[server].generation = state.generation;
-    promote(state, server);
-    true
-}
-
-fn promote(state: &mut State, server: usize) -> bool {
-    let promoted = state.servers[server].role == Role::Replica;
-    if promoted {
-        state.servers[server].role = Role::Primary;
-        state.servers[server].history.repl = NEW;
-    }
-    promoted
-}
-
-fn demote(state: &mut State, server: usize) -> bool {
-    let both = state.servers.iter().all(|server| server.role == Role::Primary);
-    if both {
-        state.servers[server].role = Role::Replica;
-    }
-    both
-}
-
-fn restart(state: &mut State, server: usize, remains: Remains) -> bool {
-    let data = match remains {
-        Remains::Nothing => Some(Data::default()),
-        Remains::Dump => state.dump_of(server),
-        Remains::Everything => Some(state.servers[server].data),
-    };
-    let Some(data) = data else { return false };
-    state.servers[server].history = History { run: NEW, repl: NEW };
-    state.servers[server].data = data;
-    for instance in &mut state.instances {
-        if instance.server == u8::try_from(server).ok() {
-            instance.cut();
-        }
-    }
-    true
-}
-
-fn new_replid(state: &mut State, server: usize) -> bool {
-    let primary = state.servers[server].role == Role::Primary;
-    if primary {
-        state.servers[server].history.repl = NEW;
-    }
-    primary
 }

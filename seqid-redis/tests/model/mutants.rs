@@ -1,8 +1,9 @@
 //! Each guard is needed: without it a promise is broken, and the search finds how.
 
+use crate::faults::Fault;
 use crate::properties::{DISJOINT, EPOCHS, GRANTED, KEY, PROGRESS, UNIQUE, UNISSUED};
-use crate::protocol::{Bounds, Fault, Guard, Guards, Protocol};
-use crate::search::breaks;
+use crate::protocol::{Bounds, Guard, Guards, Protocol};
+use crate::search::shortest_to_break;
 
 /// As many faults as are named: each at most as often as all of them together.
 #[track_caller]
@@ -14,14 +15,15 @@ fn is_needed(guards: Guards, guard: Guard, faults: &'static [Fault], promise: &'
         epochs: 4,
     };
     let guards = guards.without(guard);
-    print!("without {guard:?}: ");
-    breaks(
-        &Protocol {
-            guards,
-            faults,
-            bounds,
-        },
-        promise,
+    let protocol = Protocol {
+        guards,
+        faults,
+        bounds,
+    };
+    let path = shortest_to_break(&protocol, promise);
+    println!(
+        "without {guard:?} it is not so that {promise}, {} steps: {path:?}",
+        path.len()
     );
 }
 

@@ -1,9 +1,11 @@
 //! Which guards stand, which faults happen, and how far the search goes.
 
+use crate::faults::Fault;
+
 /// The largest gap, and so the size of every range. Two is the least with which a range can be partly used.
 pub(crate) const GAP: u8 = 2;
 
-/// A range is extended once no more than this is left, before it ends.
+/// A range is extended once no more than this is left: early enough for some of it to be left.
 pub(crate) const LOW: u8 = 1;
 
 /// One rule of the protocol that can be left out.
@@ -64,54 +66,6 @@ impl Guards {
     pub(crate) const fn lack(self, guard: Guard) -> bool {
         !self.has(guard)
     }
-}
-
-/// What may go wrong, or be done by hand, at any step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// An instance dies, or loses its connection and what was on the way.
-    Crash,
-    /// FLUSHALL, DEL or eviction.
-    Flush,
-    /// `HSET` of a lower value.
-    Edit,
-    /// Sentinel or the cluster names a primary: a replica, or an old primary that it had given up.
-    Failover,
-    /// `REPLICAOF NO ONE` by hand: no topology knows of it.
-    Detach,
-    /// `REPLICAOF`, without the synchronisation that follows.
-    Demote,
-    /// The server's process ends and begins again, with nothing, an old dump or all of it.
-    Restart,
-    /// A first replica joins or the backlog expires: `master_replid` changes, nothing else does.
-    NewReplid,
-    /// Snapshot, `DEBUG RELOAD`: the data of an earlier moment in the same history.
-    RollBack,
-    /// A revocation barrier, or any other wish to end an epoch; its answer may be lost.
-    Close,
-    /// A close of an earlier moment, whose sender is gone.
-    DelayedClose,
-    /// An instance starts anew on another, empty range store.
-    OtherStore,
-}
-
-impl Fault {
-    /// Everything but a second store, which is looked at by itself.
-    pub(crate) const IN_ONE_STORE: [Self; 11] = [
-        Self::RollBack,
-        Self::Crash,
-        Self::Flush,
-        Self::Edit,
-        Self::Failover,
-        Self::Detach,
-        Self::Demote,
-        Self::Restart,
-        Self::NewReplid,
-        Self::Close,
-        Self::DelayedClose,
-    ];
-    /// Those in which no history goes back.
-    pub(crate) const FORWARD: &[Self] = Self::IN_ONE_STORE.split_at(1).1;
 }
 
 /// How much of everything there is on one path.

@@ -34,15 +34,11 @@ pub(crate) fn holds(protocol: Protocol, met: &[&str]) {
 
 /// The steps of a shortest path to where a property does not hold.
 #[track_caller]
-pub(crate) fn breaks(protocol: &Protocol, property: &'static str) -> Vec<Action> {
+pub(crate) fn shortest_to_break(protocol: &Protocol, property: &'static str) -> Vec<Action> {
     let mut shortest = path(protocol, property, usize::MAX).expect(property);
     while let Some(shorter) = path(protocol, property, shortest.len()) {
         shortest = shorter;
     }
-    println!(
-        "{} steps to where it does not hold that {property}: {shortest:?}",
-        shortest.len()
-    );
     shortest
 }
 
