@@ -60,32 +60,32 @@ impl Fault {
     /// Where it may strike.
     pub(crate) fn possible(self, state: &State, actions: &mut Vec<Action>) {
         match self {
-            Fault::Crash => {
+            Self::Crash => {
                 let anywhere = |instance| [0, 1].map(|server| Action::Crash { instance, server });
                 actions.extend(BOTH.into_iter().flat_map(anywhere));
             }
-            Fault::OtherStore => actions.push(Action::OtherStore(1)),
-            Fault::Close => actions.extend(BOTH.map(Action::Close)),
-            Fault::DelayedClose => {
+            Self::OtherStore => actions.push(Action::OtherStore(1)),
+            Self::Close => actions.extend(BOTH.map(Action::Close)),
+            Self::DelayedClose => {
                 let epochs = 1..=state.stores[0].seen().epoch;
                 actions.extend(
                     epochs.flat_map(|epoch| BOTH.map(|server| Action::DelayedClose { server, epoch })),
                 );
             }
-            Fault::Flush => actions.extend(BOTH.map(Action::Flush)),
-            Fault::Edit => actions.extend(BOTH.map(Action::Edit)),
-            Fault::Failover => actions.extend(BOTH.map(Action::Failover)),
-            Fault::Detach => actions.extend(BOTH.map(Action::Detach)),
-            Fault::Demote => actions.extend(BOTH.map(Action::Demote)),
-            Fault::Restart => {
+            Self::Flush => actions.extend(BOTH.map(Action::Flush)),
+            Self::Edit => actions.extend(BOTH.map(Action::Edit)),
+            Self::Failover => actions.extend(BOTH.map(Action::Failover)),
+            Self::Detach => actions.extend(BOTH.map(Action::Detach)),
+            Self::Demote => actions.extend(BOTH.map(Action::Demote)),
+            Self::Restart => {
                 let all = [Remains::Nothing, Remains::Dump, Remains::Everything];
                 actions.extend(
                     BOTH.iter()
                         .flat_map(|&server| all.map(|remains| Action::Restart { server, remains })),
                 );
             }
-            Fault::NewReplid => actions.extend(BOTH.map(Action::NewReplid)),
-            Fault::RollBack => actions.extend(BOTH.map(Action::RollBack)),
+            Self::NewReplid => actions.extend(BOTH.map(Action::NewReplid)),
+            Self::RollBack => actions.extend(BOTH.map(Action::RollBack)),
         }
     }
 }
