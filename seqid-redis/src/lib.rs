@@ -1,0 +1,1 @@
+//! Ordered numbers from Redis, fenced by ranges of a durable store.
