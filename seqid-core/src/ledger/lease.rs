@@ -114,7 +114,8 @@ impl Snapshot {
         Ok(lease)
     }
 
-    /// Histories hold a counter's numbers one at a time, each takes over from the one before, and none comes back.
+    /// Histories hold a counter's numbers one at a time, each takes over from the one before, and none comes back unless its
+    /// cluster has chosen it anew since: else the last one left could be one that was lost.
     fn require_newest_history(&self, counter: &CounterKey, take: &TakeLease) -> Result<(), Refusal> {
         let Holder::History { name, topology } = &take.holder else {
             return Ok(());
@@ -126,12 +127,13 @@ impl Snapshot {
                 current: open.cloned().map(Box::new),
             });
         }
+        let known = leases().filter_map(|lease| lease.holder.topology()).max();
         let gone = |lease: &Lease| lease.state == LeaseState::Lost && lease.holder.name() == name;
-        if leases().any(gone) {
-            return Err(Refusal::HistoryGone { name: name.clone() });
-        }
-        match open.and_then(|lease| lease.holder.topology()) {
+        match known {
             Some(known) if *topology < known => Err(Refusal::OldTopology { known }),
+            Some(known) if *topology == known && leases().any(gone) => {
+                Err(Refusal::HistoryGone { name: name.clone() })
+            }
             _ => Ok(()),
         }
     }

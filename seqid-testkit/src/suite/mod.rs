@@ -361,7 +361,7 @@ suite! { $
         what_is_given_back_on_top_is_given_out_again
         a_lease_that_was_not_needed_leaves_no_trace_of_its_numbers
         a_history_takes_over_and_what_was_left_is_unknown
-        a_history_that_was_taken_over_from_never_comes_back
+        a_history_that_was_taken_over_from_comes_back_only_if_it_is_chosen_anew
         two_histories_cannot_take_over_from_one
         nothing_changes_what_a_holder_relies_on
         processes_lease_beside_the_store

@@ -289,12 +289,12 @@ pub async fn a_history_takes_over_and_what_was_left_is_unknown(backend: Backend)
     require_sound(&backend, &line).await;
 }
 
-pub async fn a_history_that_was_taken_over_from_never_comes_back(backend: Backend) {
+pub async fn a_history_that_was_taken_over_from_comes_back_only_if_it_is_chosen_anew(backend: Backend) {
     let line = of_mode(&backend, Mode::Ordered).await.line();
     let one = first(&backend, &line, 10).await;
     let two = taken(&backend, lease(&line, 2, history("two", 3), 10, Some(&one))).await;
     let batch = [
-        lease(&line, 3, history("one", 4), 10, Some(&two)),
+        lease(&line, 3, history("one", 3), 10, Some(&two)),
         lease(&line, 3, history("three", 2), 10, Some(&two)),
         lease(&line, 3, history("three", 3), 10, Some(&one)),
         lease(&line, 3, history("three", 3), 10, Some(&two)),
@@ -308,6 +308,9 @@ pub async fn a_history_that_was_taken_over_from_never_comes_back(backend: Backen
         lease(&line, 4, history("three", 3), 10, None),
     ];
     assert_eq!(backend.tell(batch).await, ["closed 21..24 e4", "open 25..34 e5"]);
+    let four = taken(&backend, lease(&line, 4, history("three", 3), 10, None)).await;
+    let anew = lease(&line, 5, history("one", 4), 10, Some(&four));
+    assert_eq!(backend.tell_one(anew).await, "open 35..44 e6");
     require_sound(&backend, &line).await;
 }
 
