@@ -622,7 +622,7 @@ fn insert_sql(shared: &[&str], own: &[&str], rows: usize) -> String {
     };
     let rows: Vec<String> = (0..rows).map(row).collect();
     format!(
-        "INSERT INTO event ({}) VALUES {}",
+        "INSERT OR FAIL INTO event ({}) VALUES {}",
         columns.join(", "),
         rows.join(", ")
     )
