@@ -198,15 +198,23 @@ impl Encoder {
         self.bytes(&u32::MAX.to_be_bytes());
     }
 
+    // Inlined, a copy of so many bytes as are known beforehand is a few instructions.
+    #[inline]
     fn bytes(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.piece.get_mut(self.filled..self.filled + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.filled += bytes.len();
-        } else {
-            self.hash.update(&self.piece[..self.filled]);
-            self.hash.update(bytes);
-            self.filled = 0;
+        match self.piece.get_mut(self.filled..self.filled + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.filled += bytes.len();
+            }
+            None => self.digest_piece_and(bytes),
         }
+    }
+
+    #[cold]
+    fn digest_piece_and(&mut self, bytes: &[u8]) {
+        self.hash.update(&self.piece[..self.filled]);
+        self.hash.update(bytes);
+        self.filled = 0;
     }
 }
 

@@ -1,16 +1,12 @@
 //! The bounded queue in front of a store: many callers put commands in, one pump takes what waits as a batch.
 //!
-//! Each command is either sealed into a batch or cancelled, by one compare-and-set: a caller that goes away
+//! Each command is either sealed into a batch or cancelled, whichever comes first: a caller that goes away
 //! before that draws nothing, and one that goes away afterwards changes nothing. A pump that dies leaves the
 //! callers of sealed commands with an unknown outcome and those of queued commands with none.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
@@ -30,6 +26,8 @@ type Answer = Result<Reply, StoreError>;
 /// See the [module](self).
 pub struct Intake {
     queue: Mutex<Queue>,
+    /// The room of the entries that were taken last, for those that come next. Of the pump alone.
+    taken: Mutex<VecDeque<Entry>>,
     capacity: usize,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -43,10 +41,13 @@ struct Queue {
 }
 
 struct Entry {
+    /// Sealed once it is taken.
     sealed: Sealed,
     sequence: u64,
-    phase: Arc<Phase>,
 }
+
+/// The answer to a command in the queue. Dropping it cancels the command unless it is sealed.
+type Waiting = oneshot::Receiver<Answer>;
 
 /// A command that will be carried out, whatever becomes of its caller.
 #[derive(Debug)]
@@ -63,27 +64,6 @@ impl Sealed {
     }
 }
 
-/// Whether a command was sealed, cancelled, or neither yet.
-#[derive(Debug, Default)]
-struct Phase(AtomicU8);
-
-impl Phase {
-    const QUEUED: u8 = 0;
-    const SEALED: u8 = 1;
-    const CANCELLED: u8 = 2;
-
-    /// True for the first of `seal` and `cancel` to come.
-    fn leave_queue(&self, to: u8) -> bool {
-        self.0
-            .compare_exchange(Self::QUEUED, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-
-    fn is_sealed(&self) -> bool {
-        self.0.load(Ordering::Acquire) == Self::SEALED
-    }
-}
-
 impl Intake {
     /// A queue for [`CAPACITY`] commands. `wake` is called when the first command comes into the empty queue,
     /// and on closing: it must make the pump [take](Self::take).
@@ -97,6 +77,7 @@ impl Intake {
     pub fn with_capacity(capacity: usize, wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             queue: Mutex::default(),
+            taken: Mutex::default(),
             capacity,
             wake: Box::new(wake),
         }
@@ -107,15 +88,33 @@ impl Intake {
     /// # Errors
     /// Each for itself: [`StoreError::Overloaded`] at once when the queue, or the sequence's share of it, is full.
     pub async fn submit(&self, batch: Vec<Command>) -> Vec<Answer> {
-        let waiting: Vec<Result<Waiting, StoreError>> = self.push_all(batch);
-        let mut answers = Vec::with_capacity(waiting.len());
-        for waiting in waiting {
-            answers.push(match waiting {
-                Ok(waiting) => waiting.await,
-                Err(error) => Err(error),
-            });
+        match <[Command; 1]>::try_from(batch) {
+            Ok([command]) => vec![answer(self.push(command)).await],
+            Err(batch) => {
+                let mut answers = Vec::with_capacity(batch.len());
+                for waiting in self.push_all(batch) {
+                    answers.push(answer(waiting).await);
+                }
+                answers
+            }
         }
-        answers
+    }
+
+    fn push(&self, command: Command) -> Result<Waiting, StoreError> {
+        // Nothing is made or dropped under the lock.
+        let (entry, answer) = entry(command);
+        let mut queue = self.lock();
+        if let Some(error) = queue.refusal(entry.sequence, self.capacity) {
+            drop(queue);
+            return Err(error);
+        }
+        let wake = queue.entries.is_empty();
+        queue.push(entry);
+        drop(queue);
+        if wake {
+            (self.wake)();
+        }
+        Ok(answer)
     }
 
     fn push_all(&self, batch: Vec<Command>) -> Vec<Result<Waiting, StoreError>> {
@@ -147,12 +146,13 @@ impl Intake {
 
     /// Seals what waits, at most `limit` commands, and appends it to `batch`. Late ones are answered here.
     pub fn take(&self, limit: usize, batch: &mut Vec<Sealed>) {
-        let entries = self.lock().pop(limit);
-        for entry in entries {
-            if entry.sealed.command.is_late() {
-                entry.sealed.answer(Err(StoreError::Late));
-            } else if entry.phase.leave_queue(Phase::SEALED) {
-                batch.push(entry.sealed);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock().pop(limit, &mut taken);
+        for Entry { sealed, .. } in taken.drain(..) {
+            if sealed.command.is_late() {
+                sealed.answer(Err(StoreError::Late));
+            } else if !sealed.reply.is_closed() {
+                batch.push(sealed);
             }
         }
     }
@@ -188,9 +188,10 @@ impl Intake {
 
     /// Answers everything that waits with an error: it was not carried out.
     pub fn refuse_all(&self, error: &StoreError) {
-        let entries = self.lock().pop(usize::MAX);
-        for entry in entries {
-            entry.sealed.answer(Err(error.clone()));
+        let mut entries = VecDeque::new();
+        self.lock().pop(usize::MAX, &mut entries);
+        for Entry { sealed, .. } in entries {
+            sealed.answer(Err(error.clone()));
         }
     }
 
@@ -200,19 +201,26 @@ impl Intake {
     }
 }
 
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.refuse_all(&StoreError::Unavailable(Arc::new(PumpDied)));
+    }
+}
+
 fn entry(command: Command) -> (Entry, Waiting) {
-    let (reply, receiver) = oneshot::channel();
-    let phase = Arc::new(Phase::default());
-    let waiting = Waiting {
-        receiver,
-        phase: Arc::clone(&phase),
-    };
+    let (reply, waiting) = oneshot::channel();
     let entry = Entry {
         sequence: command.act.sequence_hash(),
         sealed: Sealed { command, reply },
-        phase,
     };
     (entry, waiting)
+}
+
+async fn answer(waiting: Result<Waiting, StoreError>) -> Answer {
+    // Only what is sealed can be dropped without an answer.
+    waiting?
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Unknown(Arc::new(PumpDied))))
 }
 
 impl Queue {
@@ -233,26 +241,22 @@ impl Queue {
         self.entries.push_back(entry);
     }
 
-    /// The oldest entries.
-    fn pop(&mut self, limit: usize) -> VecDeque<Entry> {
-        let waiting = self.entries.len();
-        if waiting <= limit {
+    /// Moves the oldest entries.
+    fn pop(&mut self, limit: usize, to: &mut VecDeque<Entry>) {
+        if self.entries.len() <= limit && to.is_empty() {
             self.held.clear();
-            // As many are about to come again.
-            let empty = VecDeque::with_capacity(waiting);
-            return std::mem::replace(&mut self.entries, empty);
+            std::mem::swap(&mut self.entries, to);
+            return;
         }
-        let newer = self.entries.split_off(limit);
-        let popped = std::mem::replace(&mut self.entries, newer);
-        for entry in &popped {
+        for entry in self.entries.drain(..limit.min(self.entries.len())) {
             if let Some(held) = self.held.get_mut(&entry.sequence) {
                 *held -= 1;
                 if *held == 0 {
                     self.held.remove(&entry.sequence);
                 }
             }
+            to.push_back(entry);
         }
-        popped
     }
 }
 
@@ -265,32 +269,6 @@ impl fmt::Debug for Intake {
     }
 }
 
-/// The answer to a command in the queue. Dropping it cancels the command unless it is sealed.
-struct Waiting {
-    receiver: oneshot::Receiver<Answer>,
-    phase: Arc<Phase>,
-}
-
-impl Future for Waiting {
-    type Output = Answer;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        Pin::new(&mut self.receiver)
-            .poll(context)
-            .map(|answer| match answer {
-                Ok(answer) => answer,
-                Err(_) if self.phase.is_sealed() => Err(StoreError::Unknown(Arc::new(PumpDied))),
-                Err(_) => Err(StoreError::Unavailable(Arc::new(PumpDied))),
-            })
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.phase.leave_queue(Phase::CANCELLED);
-    }
-}
-
 /// The task that serves the queue ended without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the task that serves the store's queue ended")]
@@ -298,8 +276,9 @@ struct PumpDied;
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::task::Waker;
+    use std::pin::{Pin, pin};
+    use std::sync::atomic::{AtomicU8, Ordering};
+    use std::task::{Context, Poll, Waker};
     use std::time::{Duration, Instant};
 
     use super::*;

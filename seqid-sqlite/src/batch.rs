@@ -444,6 +444,7 @@ impl<'a> Batch<'a> {
         let events = self.snapshot.take_events();
         let marks = self.snapshot.take_marks();
         let mut positions = HashMap::new();
+        let left = self.unwritten.len();
         self.unwritten.reserve(events.len());
         for linked in events {
             let (sequence, counter) = match self.unwritten.last() {
@@ -463,7 +464,6 @@ impl<'a> Batch<'a> {
             self.tables
                 .events
                 .insert(position, sequence, counter, &linked.event);
-            marks::note_reservation(self.connection, &linked.event, position)?;
             if linked.event.kind != EventKind::Issued {
                 self.moved.extend(counter);
             }
@@ -477,6 +477,7 @@ impl<'a> Batch<'a> {
                 linked,
             });
         }
+        marks::note_reservations(self.connection, &self.unwritten[left..])?;
         rows::insert_whole(self.connection, &mut self.unwritten)?;
         self.write_marks(&marks, &positions)
     }

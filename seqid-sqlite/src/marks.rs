@@ -10,9 +10,14 @@ use seqid_core::store::{MarkRecord, ReservationRecord};
 
 use crate::error::Fault;
 use crate::leases;
-use crate::rows::{self, signed};
+use crate::rows::{self, EventRow, signed};
 
 const COLUMNS: &str = "generation, first, step, count, state, date, fields, reservation, expires_at, on_expiry, n, reference, relates_to, epoch";
+
+const SET: &str = "INSERT OR REPLACE INTO mark (counter, generation, first, step, count, state, date, fields, \
+    reservation, expires_at, on_expiry, n, position, reference, relates_to, epoch) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+const REMOVE: &str = "DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first = ?3";
 
 /// Puts into a snapshot what a batch needs of a counter that has this row.
 pub(crate) fn load(
@@ -131,22 +136,23 @@ fn event_at(connection: &Connection, position: i64) -> rusqlite::Result<Event> {
         .map(|(_, Linked { event, .. })| event)
 }
 
-/// Records that an event at a position begins or ends a reservation.
-pub(crate) fn note_reservation(
-    connection: &Connection,
-    event: &Event,
-    position: u64,
-) -> rusqlite::Result<()> {
-    let Some(hold) = &event.hold else { return Ok(()) };
-    let sql = if event.kind == EventKind::Reserved {
-        "INSERT INTO reservation (id, began) VALUES (?1, ?2)"
-    } else {
-        "UPDATE reservation SET ended = ?2 WHERE id = ?1"
-    };
-    connection
-        .prepare_cached(sql)?
-        .execute(params![hold.id.0, signed(position)])
-        .map(drop)
+/// Records which of these events begin or end a reservation.
+pub(crate) fn note_reservations(connection: &Connection, events: &[EventRow]) -> rusqlite::Result<()> {
+    let (mut begin, mut end) = (None, None);
+    for row in events {
+        let Some(hold) = &row.linked.event.hold else {
+            continue;
+        };
+        let statement = if row.linked.event.kind == EventKind::Reserved {
+            let sql = "INSERT OR FAIL INTO reservation (id, began) VALUES (?1, ?2)";
+            rows::prepared(connection, &mut begin, sql)?
+        } else {
+            let sql = "UPDATE reservation SET ended = ?2 WHERE id = ?1";
+            rows::prepared(connection, &mut end, sql)?
+        };
+        statement.execute(params![hold.id.0, signed(row.position)])?;
+    }
+    Ok(())
 }
 
 /// A changed mark, with the row of its counter and the position of the event that it goes back to.
@@ -165,6 +171,7 @@ pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> r
             row.position = Some(position_of_whole(connection, row)?);
         }
     }
+    let (mut set, mut remove) = (None, None);
     for MarkRow {
         counter,
         change,
@@ -172,35 +179,31 @@ pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> r
     } in changed
     {
         let Some(mark) = &change.mark else {
-            connection
-                .prepare_cached("DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first = ?3")?
-                .execute(params![counter, change.generation, signed(change.first.get())])?;
+            rows::prepared(connection, &mut remove, REMOVE)?.execute(params![
+                counter,
+                change.generation,
+                signed(change.first.get())
+            ])?;
             continue;
         };
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO mark (counter, generation, first, step, count, state, date, fields, \
-                 reservation, expires_at, on_expiry, n, position, reference, relates_to, epoch) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-            )?
-            .execute(params![
-                counter,
-                mark.generation,
-                signed(mark.run.first.get()),
-                signed(mark.run.step),
-                signed(mark.run.count),
-                mark.state as u8,
-                mark.date.map(seqid_core::time::Date::days_since_epoch),
-                (!mark.fields.is_empty()).then(|| mark.fields.to_string()),
-                mark.hold.map(|hold| hold.id.0),
-                mark.hold.map(|hold| hold.expires_at.as_micros()),
-                mark.hold.map(|hold| hold.on_expiry as u8),
-                signed(mark.n),
-                position.map(signed),
-                mark.reference.as_ref().map(AsRef::<str>::as_ref),
-                mark.relates_to.as_ref().map(AsRef::<str>::as_ref),
-                mark.epoch,
-            ])?;
+        rows::prepared(connection, &mut set, SET)?.execute(params![
+            counter,
+            mark.generation,
+            signed(mark.run.first.get()),
+            signed(mark.run.step),
+            signed(mark.run.count),
+            mark.state as u8,
+            mark.date.map(seqid_core::time::Date::days_since_epoch),
+            (!mark.fields.is_empty()).then(|| mark.fields.to_string()),
+            mark.hold.map(|hold| hold.id.0),
+            mark.hold.map(|hold| hold.expires_at.as_micros()),
+            mark.hold.map(|hold| hold.on_expiry as u8),
+            signed(mark.n),
+            position.map(signed),
+            mark.reference.as_ref().map(AsRef::<str>::as_ref),
+            mark.relates_to.as_ref().map(AsRef::<str>::as_ref),
+            mark.epoch,
+        ])?;
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ use seqid_core::reservation::{Hold, ReservationId};
 use seqid_core::store::DefinitionRecord;
 use seqid_core::time::{Date, Timestamp};
 
+use crate::error::{Damage, Fault};
+
 type Result<T> = rusqlite::Result<T>;
 
 /// A column holds what seqid never writes.
@@ -579,7 +581,8 @@ pub(crate) fn mode_of(code: u8) -> Option<Mode> {
 /// How many events one statement inserts: a statement costs about as much as the row that it writes.
 const ROWS: usize = 16;
 
-/// What [`Binder::event`] binds, in its order.
+/// The columns of an event, the position first. No statement has a value for that one: SQLite gives a new row the
+/// number behind the largest, without looking whether it is there, and which it gave is checked.
 pub(crate) const EVENT_COLUMNS: [&str; 28] = [
     "position",
     "sequence",
@@ -611,10 +614,59 @@ pub(crate) const EVENT_COLUMNS: [&str; 28] = [
     "hash",
 ];
 
+/// Statements that insert events, the fewer parameters the more the events have in common. The columns that a shape
+/// does not have are null.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// Of one kind and counter, each of as many numbers, and nothing said of them but the request.
+    Plain,
+    /// The same of any kinds, but begins and ends of holds.
+    Held,
+    /// Of one kind and sequence, with values in the columns that most have some in.
+    Alike,
+    /// Any.
+    Any,
+}
+
+static PLAIN: LazyLock<String> = LazyLock::new(|| {
+    let shared = [&SHARED[..], &["counter", "count", "kind"]].concat();
+    insert_sql(&shared, &["n", "first", "request", "hash"], ROWS)
+});
+static HELD: LazyLock<String> = LazyLock::new(|| {
+    let shared = [&SHARED[..], &["counter", "count", "on_expiry"]].concat();
+    let own = [
+        "kind",
+        "n",
+        "first",
+        "request",
+        "reservation",
+        "expires_at",
+        "hash",
+    ];
+    insert_sql(&shared, &own, ROWS)
+});
+static ALIKE: LazyLock<String> = LazyLock::new(|| {
+    let own = [
+        "counter",
+        "n",
+        "first",
+        "count",
+        "actor",
+        "client",
+        "request",
+        "reference",
+        "key",
+        "fingerprint",
+        "hash",
+    ];
+    insert_sql(&[&SHARED[..], &["kind"]].concat(), &own, ROWS)
+});
+static ANY: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS[1..], ROWS));
+static ONE: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS[1..], 1));
+
 /// What [`Binder::shared`] binds once for all rows of a statement.
-const SHARED_COLUMNS: [&str; 9] = [
+const SHARED: [&str; 8] = [
     "sequence",
-    "kind",
     "generation",
     "epoch",
     "step",
@@ -624,27 +676,9 @@ const SHARED_COLUMNS: [&str; 9] = [
     "date",
 ];
 
-/// What [`Binder::own`] binds for each row. The columns that are in neither list are null.
-const OWN_COLUMNS: [&str; 12] = [
-    "position",
-    "counter",
-    "n",
-    "first",
-    "count",
-    "actor",
-    "client",
-    "request",
-    "reference",
-    "key",
-    "fingerprint",
-    "hash",
-];
-
-static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS, 1));
-static INSERT_ANY: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS, ROWS));
-static INSERT_ALIKE: LazyLock<String> = LazyLock::new(|| insert_sql(&SHARED_COLUMNS, &OWN_COLUMNS, ROWS));
-
 /// A statement that inserts events. The first parameters are the shared columns; those of each row follow.
+///
+/// Whatever fails, the transaction is rolled back: SQLite need not keep what would undo a statement by itself.
 fn insert_sql(shared: &[&str], own: &[&str], rows: usize) -> String {
     let columns: Vec<&str> = shared.iter().chain(own).copied().collect();
     let row = |row: usize| {
@@ -657,10 +691,57 @@ fn insert_sql(shared: &[&str], own: &[&str], rows: usize) -> String {
     };
     let rows: Vec<String> = (0..rows).map(row).collect();
     format!(
-        "INSERT INTO event ({}) VALUES {}",
+        "INSERT OR FAIL INTO event ({}) VALUES {}",
         columns.join(", "),
         rows.join(", ")
     )
+}
+
+impl Shape {
+    fn of(rows: &[EventRow; ROWS]) -> Self {
+        if have_in_common(rows, EventRow::plain) {
+            Self::Plain
+        } else if have_in_common(rows, EventRow::held) {
+            Self::Held
+        } else if have_in_common(rows, EventRow::alike) {
+            Self::Alike
+        } else {
+            Self::Any
+        }
+    }
+
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Plain => &PLAIN,
+            Self::Held => &HELD,
+            Self::Alike => &ALIKE,
+            Self::Any => &ANY,
+        }
+    }
+
+    fn bind(self, binder: &mut Binder<'_, '_>, rows: &[EventRow; ROWS]) -> Result<()> {
+        match self {
+            Self::Plain => {
+                binder.shared_of_plain(&rows[0])?;
+                rows.iter().try_for_each(|row| binder.plain(row))
+            }
+            Self::Held => {
+                binder.shared_of_held(&rows[0])?;
+                rows.iter().try_for_each(|row| binder.held(row))
+            }
+            Self::Alike => {
+                binder.shared_of_alike(&rows[0])?;
+                rows.iter().try_for_each(|row| binder.alike(row))
+            }
+            Self::Any => rows.iter().try_for_each(|row| binder.any(row)),
+        }
+    }
+}
+
+/// Whether all rows have the same of what `of` finds in a row, and it finds something.
+fn have_in_common<T: PartialEq>(rows: &[EventRow; ROWS], of: impl Fn(&EventRow) -> Option<T>) -> bool {
+    let first = of(&rows[0]);
+    first.is_some() && rows[1..].iter().all(|row| of(row) == first)
 }
 
 /// An event with the rows that it belongs to.
@@ -673,44 +754,65 @@ pub(crate) struct EventRow {
 }
 
 impl EventRow {
-    /// What two events have in common whose rows are written by one [`INSERT_ALIKE`]; `None` for an event with a
-    /// value in a column that most have none in.
-    fn shared(&self) -> Option<impl PartialEq> {
+    /// What all shapes but the last have in common; `None` for an event with a value in a column that none of them has.
+    fn shared(&self) -> Option<impl PartialEq + use<>> {
         let event = &self.linked.event;
         let rare = !event.fields.is_empty()
             || event.relates_to.is_some()
             || event.reason.is_some()
-            || event.detail.is_some()
-            || event.hold.is_some();
-        let step = event.run.map(|run| run.step);
-        let of_counter = (event.kind, event.generation, event.epoch, step);
+            || event.detail.is_some();
         (!rare).then_some((
             self.sequence,
-            of_counter,
+            event.generation,
+            event.epoch,
+            event.run.map(|run| run.step),
             event.version,
             event.mode,
             event.at,
             event.date,
         ))
     }
+
+    /// The same of events that nothing but the request is said of.
+    fn shared_unsaid(&self) -> Option<impl PartialEq + use<>> {
+        let event = &self.linked.event;
+        let said = event.origin.actor.is_some()
+            || event.origin.client.is_some()
+            || event.reference.is_some()
+            || event.key.is_some();
+        let count = event.run.map(|run| run.count);
+        (!said).then_some((self.shared()?, self.counter, count))
+    }
+
+    fn plain(&self) -> Option<impl PartialEq + use<>> {
+        let event = &self.linked.event;
+        let unsaid = self.shared_unsaid()?;
+        event.hold.is_none().then_some((unsaid, event.kind))
+    }
+
+    fn held(&self) -> Option<impl PartialEq + use<>> {
+        let hold = self.linked.event.hold.as_deref()?;
+        Some((self.shared_unsaid()?, hold.on_expiry))
+    }
+
+    fn alike(&self) -> Option<impl PartialEq + use<>> {
+        let event = &self.linked.event;
+        event.hold.is_none().then_some((self.shared()?, event.kind))
+    }
 }
 
 /// Inserts events, in whole statements' worth: up to `ROWS - 1` of them are left for the next call.
-pub(crate) fn insert_whole(connection: &Connection, events: &mut Vec<EventRow>) -> Result<()> {
+pub(crate) fn insert_whole(
+    connection: &Connection,
+    events: &mut Vec<EventRow>,
+) -> std::result::Result<(), Fault> {
     let (whole, _) = events.as_chunks::<ROWS>();
-    let (mut alike, mut any) = (None, None);
+    let mut statements = [const { None }; 4];
     for rows in whole {
-        let shared = rows[0].shared();
-        if shared.is_some() && rows.iter().all(|row| row.shared() == shared) {
-            insert(prepared(connection, &mut alike, &INSERT_ALIKE)?, |binder| {
-                binder.shared(&rows[0])?;
-                rows.iter().try_for_each(|row| binder.own(row))
-            })?;
-        } else {
-            insert(prepared(connection, &mut any, &INSERT_ANY)?, |binder| {
-                rows.iter().try_for_each(|row| binder.event(row))
-            })?;
-        }
+        let shape = Shape::of(rows);
+        let statement = prepared(connection, &mut statements[shape as usize], shape.sql())?;
+        insert(statement, |binder| shape.bind(binder, rows))?;
+        require_position(connection, &rows[ROWS - 1])?;
     }
     let inserted = whole.len() * ROWS;
     events.drain(..inserted);
@@ -718,17 +820,30 @@ pub(crate) fn insert_whole(connection: &Connection, events: &mut Vec<EventRow>) 
 }
 
 /// Inserts the events that [`insert_whole`] left.
-pub(crate) fn insert_rest(connection: &Connection, events: &[EventRow]) -> Result<()> {
+pub(crate) fn insert_rest(connection: &Connection, events: &[EventRow]) -> std::result::Result<(), Fault> {
     let mut one = None;
     events.iter().try_for_each(|row| {
-        insert(prepared(connection, &mut one, &INSERT_ONE)?, |binder| {
-            binder.event(row)
-        })
+        let statement = prepared(connection, &mut one, &ONE)?;
+        insert(statement, |binder| binder.any(row))?;
+        require_position(connection, row)
     })
 }
 
-/// A statement, prepared once: it is long, and found in the connection's cache by its text.
-fn prepared<'a, 'c>(
+/// The event that was inserted last must be where the log says that it is.
+fn require_position(connection: &Connection, row: &EventRow) -> std::result::Result<(), Fault> {
+    let position = connection.last_insert_rowid();
+    if position == signed(row.position) {
+        return Ok(());
+    }
+    Err(Fault::Damage(Damage {
+        table: "event",
+        row: position,
+        what: "the log does not end where the events end",
+    }))
+}
+
+/// A statement, prepared once for many rows: it is found in the connection's cache by its text.
+pub(crate) fn prepared<'a, 'c>(
     connection: &'c Connection,
     statement: &'a mut Option<CachedStatement<'c>>,
     sql: &str,
@@ -778,7 +893,6 @@ impl Binder<'_, '_> {
     fn shared(&mut self, row: &EventRow) -> Result<()> {
         let event = &row.linked.event;
         self.value(row.sequence)?;
-        self.value(event.kind as u8)?;
         self.value(event.generation)?;
         self.value(event.epoch)?;
         self.optional(event.run.map(|run| signed(run.step)))?;
@@ -788,9 +902,49 @@ impl Binder<'_, '_> {
         self.optional(event.date.map(Date::days_since_epoch))
     }
 
-    fn own(&mut self, row: &EventRow) -> Result<()> {
+    fn shared_of_plain(&mut self, row: &EventRow) -> Result<()> {
+        let event = &row.linked.event;
+        self.shared(row)?;
+        self.optional(row.counter)?;
+        self.optional(event.run.map(|run| signed(run.count)))?;
+        self.value(event.kind as u8)
+    }
+
+    fn plain(&mut self, row: &EventRow) -> Result<()> {
         let Linked { event, hash } = &row.linked;
-        self.value(signed(row.position))?;
+        self.value(signed(event.n))?;
+        self.optional(event.run.map(|run| signed(run.first.get())))?;
+        self.text(event.origin.request.as_ref())?;
+        self.value(hash)
+    }
+
+    fn shared_of_held(&mut self, row: &EventRow) -> Result<()> {
+        let event = &row.linked.event;
+        self.shared(row)?;
+        self.optional(row.counter)?;
+        self.optional(event.run.map(|run| signed(run.count)))?;
+        self.optional(event.hold.as_deref().map(|hold| hold.on_expiry as u8))
+    }
+
+    fn held(&mut self, row: &EventRow) -> Result<()> {
+        let Linked { event, hash } = &row.linked;
+        let hold = event.hold.as_deref();
+        self.value(event.kind as u8)?;
+        self.value(signed(event.n))?;
+        self.optional(event.run.map(|run| signed(run.first.get())))?;
+        self.text(event.origin.request.as_ref())?;
+        self.optional(hold.map(|hold| hold.id.0))?;
+        self.optional(hold.map(|hold| hold.expires_at.as_micros()))?;
+        self.value(hash)
+    }
+
+    fn shared_of_alike(&mut self, row: &EventRow) -> Result<()> {
+        self.shared(row)?;
+        self.value(row.linked.event.kind as u8)
+    }
+
+    fn alike(&mut self, row: &EventRow) -> Result<()> {
+        let Linked { event, hash } = &row.linked;
         self.optional(row.counter)?;
         self.value(signed(event.n))?;
         self.optional(event.run.map(|run| signed(run.first.get())))?;
@@ -804,10 +958,9 @@ impl Binder<'_, '_> {
         self.value(hash)
     }
 
-    fn event(&mut self, row: &EventRow) -> Result<()> {
+    fn any(&mut self, row: &EventRow) -> Result<()> {
         let Linked { event, hash } = &row.linked;
         let run = event.run;
-        self.value(signed(row.position))?;
         self.value(row.sequence)?;
         self.optional(row.counter)?;
         self.value(event.kind as u8)?;

@@ -33,8 +33,8 @@ impl Apply for &Issuer {
 }
 
 impl Issuer {
-    pub(super) async fn draw_numbers(&self, request: DrawRequest) -> Result<Issued, Error> {
-        self.draw_through(&mut &*self, request).await
+    pub(super) async fn draw_numbers(&self, request: &mut DrawRequest) -> Result<Issued, Error> {
+        Ok(self.draw_or_hold(&mut &*self, request, None).await?.0)
     }
 
     /// Draws as [`Numbering::draw`](crate::Numbering::draw) does, but has the draw carried out by something else than
@@ -46,16 +46,17 @@ impl Issuer {
     pub async fn draw_through(
         &self,
         through: &mut impl Apply,
-        request: DrawRequest,
+        mut request: DrawRequest,
     ) -> Result<Issued, Error> {
-        Ok(self.draw_or_hold(through, request, None).await?.0)
+        Ok(self.draw_or_hold(through, &mut request, None).await?.0)
     }
 
-    /// Draws numbers, to be issued or to be held for a while.
+    /// Draws numbers, to be issued or to be held for a while. The request is borrowed, as each future that it is moved
+    /// through holds it twice.
     pub(super) async fn draw_or_hold(
         &self,
         through: &mut impl Apply,
-        mut request: DrawRequest,
+        request: &mut DrawRequest,
         hold: Option<(ReservationId, Duration)>,
     ) -> Result<Drawn, Error> {
         let count = request.count.unwrap_or(1);
@@ -71,7 +72,7 @@ impl Issuer {
         let sent = request
             .key
             .take()
-            .map(|name| (name, fingerprint_of(&request, hold)));
+            .map(|name| (name, fingerprint_of(request, hold)));
         let mut keyed = successor::keyed(&key, sent.as_ref());
         let origin = self.origin(std::mem::take(&mut request.origin));
         // The rare paths are boxed: a future is as large as its largest path, and is moved for each draw.
@@ -79,7 +80,7 @@ impl Issuer {
             Some(sequence) => sequence,
             None => Box::pin(self.find_or_define(&key, &origin)).await?,
         };
-        let mut date = self.document_date(&sequence, &request)?;
+        let mut date = self.document_date(&sequence, request)?;
         let mut opened = None;
         let (mut chain, mut at) = (Chain::default(), 0);
         if !sequence.successors.is_empty() {
@@ -116,7 +117,8 @@ impl Issuer {
             match through.apply(command).await {
                 Ok(Reply::Granted(granted)) => {
                     let request_id = origin.request.clone();
-                    let mut issued = issued(&sequence, &line, granted, request.reference, request_id)?;
+                    let reference = request.reference.take();
+                    let mut issued = issued(&sequence, &line, granted, reference, request_id)?;
                     if issued.warnings.contains(&Warning::NearEnd) {
                         self.observer.near_end(line.key());
                     }
@@ -137,7 +139,7 @@ impl Issuer {
                     at += 1;
                     sequence = Arc::clone(chain.get(at).ok_or(Refusal::Exhausted { max })?);
                     keyed = successor::keyed(&sequence.key, sent.as_ref());
-                    date = self.document_date(&sequence, &request)?;
+                    date = self.document_date(&sequence, request)?;
                 }
                 Err(StoreError::Refused(Refusal::ChainChanged)) => {
                     (chain, at) = (Box::pin(self.reload_chain(&key)).await?, 0);

@@ -77,14 +77,15 @@ impl Reservations {
 
 impl Issuer {
     pub(super) async fn reserve_numbers(&self, request: ReserveRequest) -> Result<Reserved, Error> {
-        let ReserveRequest { draw, ttl } = request;
+        let ReserveRequest { mut draw, ttl } = request;
         require_ttl(ttl)?;
         let key = SequenceKey::new(draw.tenant.clone(), draw.prefix.clone());
         if let Some(sequence) = self.find(&key).await? {
             require_gapless(sequence.head().definition.mode())?;
         }
         let id = self.reservations.next(self.clock.now());
-        let (issued, line, hold) = self.draw_or_hold(&mut &*self, draw, Some((id, ttl))).await?;
+        let held = Some((id, ttl));
+        let (issued, line, hold) = self.draw_or_hold(&mut &*self, &mut draw, held).await?;
         let Some((reservation, expires_at)) = hold else {
             return Err(StoreError::Unknown(Arc::new(WrongReply)).into());
         };

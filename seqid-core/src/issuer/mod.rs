@@ -212,8 +212,8 @@ impl RequestNames {
 
 #[async_trait]
 impl Numbering for Issuer {
-    async fn draw(&self, request: DrawRequest) -> Result<Issued, Error> {
-        let result = self.draw_numbers(request).await;
+    async fn draw(&self, mut request: DrawRequest) -> Result<Issued, Error> {
+        let result = self.draw_numbers(&mut request).await;
         if let Ok(issued) = &result {
             let count = u32::try_from(issued.run.count).unwrap_or(u32::MAX);
             self.observer.drawn(issued.mode, count, issued.replayed);
