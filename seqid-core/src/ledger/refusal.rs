@@ -158,7 +158,7 @@ pub enum Refusal {
         count: u64,
     },
     /// Numbers are in the hands of holders, which what was asked would surprise.
-    #[error("{count} holders of leased numbers have not given them back")]
+    #[error("numbers are leased, {count} times, and were not given back: stop the instances that have them")]
     OpenLeases {
         /// How many.
         count: u64,
