@@ -343,11 +343,16 @@ impl Fenced {
         }
     }
 
-    /// Draws from counters of one bucket in one go, each on its own and in this order. The answer has as many elements.
+    /// Draws from counters of one bucket in one go, each on its own and in this order. The answer has as many elements. All
+    /// must be of that bucket: a cluster refuses the others, and elsewhere their events would be in a stream of others.
     ///
     /// # Errors
     /// See [the type](Self). What is in the answer is certain; a fault is of all draws.
     pub async fn draw(&self, bucket: Bucket, draws: &[Draw]) -> Result<Vec<Drawn>, Fault> {
+        debug_assert!(
+            draws.iter().all(|draw| draw.counter.bucket() == bucket),
+            "draws of another bucket"
+        );
         let namespace = &self.config.namespace;
         let mut keys = vec![bucket.marker(namespace), bucket.stream(namespace)];
         let mut arguments = self.arguments([self.config.largest_stream.to_string()]);

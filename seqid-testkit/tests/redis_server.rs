@@ -51,7 +51,7 @@ fn a_refused_command_is_an_error() {
 
 #[test]
 fn it_starts_again_with_its_data_with_none_and_with_an_old_dump() {
-    let mut server = RedisServer::start().unwrap();
+    let mut server = RedisServer::start_with(&[("appendfsync", "always")]).unwrap();
     let port = server.port();
     server.cli(&["SET", "n", "1"]).unwrap();
     let dump = server.dump().unwrap();

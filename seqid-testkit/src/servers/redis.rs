@@ -206,7 +206,8 @@ impl RedisServer {
         &self.programs
     }
 
-    /// Kills it at once. Does nothing if it is down.
+    /// Kills it at once. Does nothing if it is down. With `appendfsync everysec` it may lose the last two seconds, since a
+    /// busy disk makes it wait with writing; with `always` it loses nothing.
     ///
     /// # Errors
     ///
