@@ -33,6 +33,8 @@ rules() {
         "$servers $composition seqid-server"
     echo "seqid-postgres $(without "$backends" seqid-postgres) $transports" \
         "$(without "$drivers" sqlx sqlx-core) $servers $composition seqid-server"
+    echo "seqid-redis $(without "$backends" seqid-redis) $transports $(without "$drivers" redis)" \
+        "$servers $composition seqid-server"
 }
 
 # The crates below a crate, itself left out, with all features on.

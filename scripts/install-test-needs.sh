@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, and the programs of PostgreSQL, of
-# which tests start servers of their own. Only what is missing.
+# Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, and the programs of PostgreSQL and
+# Redis, of which tests start servers of their own. Only what is missing.
 set -euo pipefail
 
 if ! command -v cargo >/dev/null && [[ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]]; then
@@ -28,11 +28,18 @@ has_postgres() (
     command -v initdb && command -v postgres && command -v psql
 ) >/dev/null
 
+has_redis() (
+    [[ -z ${SEQID_REDIS_BIN+set} ]] || PATH=$SEQID_REDIS_BIN
+    command -v redis-server && command -v redis-cli
+) >/dev/null
+
 missing=()
 compiles || missing+=(gcc libc6-dev)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
 command -v ps >/dev/null && command -v pkill >/dev/null || missing+=(procps)
 has_postgres || missing+=(postgresql)
+# Sentinels and clusters run the same program.
+has_redis || missing+=(redis-server)
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 as_root=()
@@ -60,6 +67,24 @@ if [[ " ${missing[*]} " == *" postgresql "* ]]; then
     echo "create_main_cluster = false" |
         "${as_root[@]}" tee /etc/postgresql-common/createcluster.d/seqid-tests.conf >/dev/null
 fi
+# The same for a Redis on port 6379: packages start no service that this file forbids, and what is enabled would start with
+# the machine.
+policy=/usr/sbin/policy-rc.d
+if [[ " ${missing[*]} " == *" redis-server "* ]]; then
+    give_back() {
+        "${as_root[@]}" rm -f "$policy"
+        [[ ! -e $policy.kept ]] || "${as_root[@]}" mv "$policy.kept" "$policy"
+    }
+    trap give_back EXIT
+    [[ ! -e $policy ]] || "${as_root[@]}" mv "$policy" "$policy.kept"
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    install redis-server
+    if command -v systemctl >/dev/null; then
+        "${as_root[@]}" systemctl disable --quiet redis-server 2>/dev/null || true
+    fi
+fi
 install "${missing[@]}"
 compiles || cannot "the C compiler still does not work"
 has_postgres || cannot "the programs of PostgreSQL are still not there"
+has_redis || cannot "the programs of Redis are still not there"

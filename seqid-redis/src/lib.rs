@@ -1,1 +1,18 @@
-//! Ordered numbers from Redis, fenced by ranges of a durable store.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod connection;
+mod counter_id;
+mod discovery;
+mod error;
+mod fenced;
+mod history;
+mod scripts;
+mod stream;
+
+pub use config::{Address, InvalidUrl, RedisConfig, Servers};
+pub use counter_id::{Bucket, CounterId};
+pub use error::{Fault, OpenError, certainty_of};
+pub use fenced::{Closed, Draw, Drawn, Fence, Fenced, Grant, Opened, Refused, Seeded};
+pub use history::{History, Server};
+pub use stream::{Entry, Events};

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ServerError;
+use super::ports::HOST;
 
-pub(super) const HOST: &str = "127.0.0.1";
 pub(super) const USER: &str = "postgres";
 pub(super) const PASSWORD: &str = "password";
 

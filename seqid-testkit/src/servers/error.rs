@@ -7,16 +7,24 @@ use std::path::PathBuf;
 pub enum ServerError {
     /// No folder holds all of the programs that are needed.
     #[error(
-        "PostgreSQL is missing: initdb, postgres and psql are together in none of {}; install it with \
-         `apt-get install postgresql`, or name the folder of its programs in SEQID_POSTGRES_BIN",
+        "{name} is missing: {programs} are together in none of {}; install it with \
+         `apt-get install {package}`, or name the folder of its programs in {variable}",
         list(searched)
     )]
     Missing {
+        /// What is not installed.
+        name: &'static str,
+        /// The programs that were looked for.
+        programs: &'static str,
+        /// The package that has them.
+        package: &'static str,
+        /// The variable that names their folder.
+        variable: &'static str,
         /// The folders that were looked into, in order.
         searched: Vec<PathBuf>,
     },
-    /// PostgreSQL does not run as root, and there is no other account to run it as.
-    #[error("PostgreSQL does not run as root, and this machine has neither a user postgres nor nobody")]
+    /// Servers of tests do not run as root, and there is no other account to run them as.
+    #[error("servers do not run as root, and this machine has neither a user postgres nor nobody")]
     NoAccount,
     /// A program could not be run, or its pipes broke.
     #[error("{program} could not be run")]

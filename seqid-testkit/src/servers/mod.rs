@@ -5,9 +5,16 @@
 mod database;
 mod error;
 mod guardian;
+mod ports;
 mod postgres;
 mod processes;
+mod redis;
+mod redis_cluster;
+mod redis_sentinels;
 
 pub use database::Database;
 pub use error::ServerError;
 pub use postgres::PostgresServer;
+pub use redis::{RedisDump, RedisServer};
+pub use redis_cluster::RedisCluster;
+pub use redis_sentinels::RedisSentinels;

@@ -2,15 +2,14 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child};
+use std::process::Child;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::ServerError;
-use super::database::{Database, HOST, PASSWORD, Psql, USER};
+use super::database::{Database, PASSWORD, Psql, USER};
 use super::guardian::Guardian;
+use super::ports::{HOST, free_port, is_free};
 use super::processes::{processes, signal, wait_until};
 
 /// What each server is set to. Commits are as durable as in production: `fsync` stays on.
@@ -392,7 +391,13 @@ fn programs() -> Result<PathBuf, ServerError> {
             return Ok(programs.to_owned());
         }
     }
-    Err(ServerError::Missing { searched })
+    Err(ServerError::Missing {
+        name: "PostgreSQL",
+        programs: "initdb, postgres and psql",
+        package: "postgresql",
+        variable: "SEQID_POSTGRES_BIN",
+        searched,
+    })
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -417,23 +422,6 @@ fn folders() -> Vec<PathBuf> {
         folders.push(root.join("*/bin"));
     }
     folders
-}
-
-/// A port below those that systems give to outgoing connections, so that nothing takes it while the server is down.
-/// Programs that run at once begin their search at different ones.
-fn free_port() -> Result<u16, ServerError> {
-    static SEARCHES: AtomicU32 = AtomicU32::new(0);
-    let first = process::id()
-        .wrapping_mul(16)
-        .wrapping_add(SEARCHES.fetch_add(1, Ordering::Relaxed));
-    (0..12_000)
-        .filter_map(|nth| u16::try_from(20_000 + first.wrapping_add(nth) % 12_000).ok())
-        .find(|port| is_free(*port))
-        .ok_or(ServerError::NoPort)
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((HOST, port)).is_ok()
 }
 
 fn children_of(parent: u32) -> Result<Vec<u32>, ServerError> {

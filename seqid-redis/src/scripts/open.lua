@@ -1,0 +1,30 @@
+-- KEYS: marker, counter. ARGV: authority, random text, the offer that must not be made again or "".
+local authority, random, spent = unpack(ARGV)
+local here, unknown = server()
+if not here then
+    return unknown
+end
+if here.role ~= 'master' then
+    return { 'fenced', 'role' }
+end
+local without = unmarked(KEYS[1], authority)
+if without then
+    return without
+end
+local state, why = load(KEYS[2])
+if why and why[1] == 'fenced' then
+    -- What is no hash was written by hand. Without it the counter goes on in a new epoch.
+    redis.call('DEL', KEYS[2])
+elseif why and why[1] == 'failed' then
+    return why
+elseif state and state.a ~= authority then
+    return fenced('authority', state)
+end
+-- An offer that a dump brought along is of another history.
+local of_history = '.' .. here.run:sub(1, 12) .. here.replication:sub(1, 12)
+local offer = redis.call('HGET', KEYS[2], 'p')
+if not offer or offer == spent or offer:sub(-#of_history) ~= of_history then
+    offer = random .. of_history
+    redis.call('HSET', KEYS[2], 'p', offer)
+end
+return { 'open', offer, here.run, here.replication, state and state.e or '' }
