@@ -37,7 +37,12 @@ const MARK_COLUMNS: [&str; 16] = [
 ];
 static SET_MANY: LazyLock<String> = LazyLock::new(|| insert_sql(INTO_MARK, &[], &MARK_COLUMNS, ROWS));
 static SET_ONE: LazyLock<String> = LazyLock::new(|| insert_sql(INTO_MARK, &[], &MARK_COLUMNS, 1));
-const REMOVE: &str = "DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first = ?3";
+static REMOVE_MANY: LazyLock<String> = LazyLock::new(|| {
+    let firsts: Vec<String> = (0..ROWS).map(|at| format!("?{}", at + 3)).collect();
+    let firsts = firsts.join(", ");
+    format!("DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first IN ({firsts})")
+});
+const REMOVE_ONE: &str = "DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first = ?3";
 
 const INTO_RESERVATION: &str = "INSERT OR FAIL INTO reservation";
 static BEGIN_MANY: LazyLock<String> =
@@ -197,13 +202,13 @@ fn insert_all<T>(
     let mut statements = [None, None];
     for rows in whole {
         let statement = rows::prepared(connection, &mut statements[0], many)?;
-        rows::insert(statement, |binder| {
+        rows::execute(statement, |binder| {
             rows.iter().try_for_each(|row| bind(binder, row))
         })?;
     }
     for row in rest {
         let statement = rows::prepared(connection, &mut statements[1], one)?;
-        rows::insert(statement, |binder| bind(binder, row))?;
+        rows::execute(statement, |binder| bind(binder, row))?;
     }
     Ok(())
 }
@@ -253,24 +258,43 @@ pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> r
     changed.reverse();
     changed.sort_by_key(MarkRow::name);
     changed.dedup_by_key(|row| row.name());
-    let mut set = Vec::with_capacity(changed.len());
-    let mut remove = None;
+    let (mut set, mut removed) = (Vec::new(), Vec::new());
     for row in &changed {
         match &row.change.mark {
             Some(mark) => set.push((row, mark)),
-            None => {
-                let (counter, generation, first) = row.name();
-                rows::prepared(connection, &mut remove, REMOVE)?.execute(params![
-                    counter,
-                    generation,
-                    signed(first.get())
-                ])?;
-            }
+            None => removed.push(row.name()),
         }
     }
+    remove(connection, &removed)?;
     insert_all(connection, &set, [&SET_MANY, &SET_ONE], |binder, (row, mark)| {
         bind_mark(binder, row, mark)
     })
+}
+
+/// Removes the marks of these counters, generations and first numbers, which are sorted.
+fn remove(connection: &Connection, marks: &[(i64, u32, Number)]) -> rusqlite::Result<()> {
+    let (mut many, mut one) = (None, None);
+    for of_generation in marks.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let (whole, rest) = of_generation.as_chunks::<ROWS>();
+        for marks in whole {
+            let statement = rows::prepared(connection, &mut many, &REMOVE_MANY)?;
+            rows::execute(statement, |binder| {
+                binder.value(marks[0].0)?;
+                binder.value(marks[0].1)?;
+                marks
+                    .iter()
+                    .try_for_each(|(_, _, first)| binder.value(signed(first.get())))
+            })?;
+        }
+        for (counter, generation, first) in rest {
+            rows::prepared(connection, &mut one, REMOVE_ONE)?.execute(params![
+                counter,
+                generation,
+                signed(first.get())
+            ])?;
+        }
+    }
+    Ok(())
 }
 
 /// The position of the mark that another is left of: of those that begin no later, the last.

@@ -773,7 +773,7 @@ pub(crate) fn insert_whole(
     for rows in whole {
         let shape = Shape::of(rows);
         let statement = prepared(connection, &mut statements[shape as usize], shape.sql())?;
-        insert(statement, |binder| shape.bind(binder, rows))?;
+        execute(statement, |binder| shape.bind(binder, rows))?;
         require_position(connection, &rows[ROWS - 1])?;
     }
     let inserted = whole.len() * ROWS;
@@ -786,7 +786,7 @@ pub(crate) fn insert_rest(connection: &Connection, events: &[EventRow]) -> std::
     let mut one = None;
     events.iter().try_for_each(|row| {
         let statement = prepared(connection, &mut one, &ONE)?;
-        insert(statement, |binder| binder.any(row))?;
+        execute(statement, |binder| binder.any(row))?;
         require_position(connection, row)
     })
 }
@@ -817,7 +817,7 @@ pub(crate) fn prepared<'a, 'c>(
 }
 
 /// Executes a statement with what is bound.
-pub(crate) fn insert(
+pub(crate) fn execute(
     statement: &mut CachedStatement<'_>,
     bind: impl FnOnce(&mut Binder<'_, '_>) -> Result<()>,
 ) -> Result<()> {
