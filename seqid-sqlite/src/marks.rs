@@ -1,5 +1,7 @@
 //! Marks and reservations: the rows of numbers that were not plainly issued. Draws neither read nor write any.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use seqid_core::event::{Event, EventKind};
 use seqid_core::ledger::{Linked, MarkChange, MarkNeed, Reservation, Snapshot};
@@ -7,17 +9,47 @@ use seqid_core::mark::Mark;
 use seqid_core::names::Number;
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{MarkRecord, ReservationRecord};
+use seqid_core::time::Date;
 
 use crate::error::Fault;
 use crate::leases;
-use crate::rows::{self, EventRow, signed};
+use crate::rows::{self, Binder, EventRow, ROWS, insert_sql, signed};
 
 const COLUMNS: &str = "generation, first, step, count, state, date, fields, reservation, expires_at, on_expiry, n, reference, relates_to, epoch";
 
-const SET: &str = "INSERT OR REPLACE INTO mark (counter, generation, first, step, count, state, date, fields, \
-    reservation, expires_at, on_expiry, n, position, reference, relates_to, epoch) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-const REMOVE: &str = "DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first = ?3";
+const INTO_MARK: &str = "INSERT OR REPLACE INTO mark";
+const MARK_COLUMNS: [&str; 16] = [
+    "counter",
+    "generation",
+    "first",
+    "step",
+    "count",
+    "state",
+    "date",
+    "fields",
+    "reservation",
+    "expires_at",
+    "on_expiry",
+    "n",
+    "position",
+    "reference",
+    "relates_to",
+    "epoch",
+];
+static SET_MANY: LazyLock<String> = LazyLock::new(|| insert_sql(INTO_MARK, &[], &MARK_COLUMNS, ROWS));
+static SET_ONE: LazyLock<String> = LazyLock::new(|| insert_sql(INTO_MARK, &[], &MARK_COLUMNS, 1));
+static REMOVE_MANY: LazyLock<String> = LazyLock::new(|| {
+    let firsts: Vec<String> = (0..ROWS).map(|at| format!("?{}", at + 3)).collect();
+    let firsts = firsts.join(", ");
+    format!("DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first IN ({firsts})")
+});
+const REMOVE_ONE: &str = "DELETE FROM mark WHERE counter = ?1 AND generation = ?2 AND first = ?3";
+
+const INTO_RESERVATION: &str = "INSERT OR FAIL INTO reservation";
+static BEGIN_MANY: LazyLock<String> =
+    LazyLock::new(|| insert_sql(INTO_RESERVATION, &[], &["id", "began"], ROWS));
+static BEGIN_ONE: LazyLock<String> = LazyLock::new(|| insert_sql(INTO_RESERVATION, &[], &["id", "began"], 1));
+const END: &str = "UPDATE reservation SET ended = ?2 WHERE id = ?1";
 
 /// Puts into a snapshot what a batch needs of a counter that has this row.
 pub(crate) fn load(
@@ -138,19 +170,50 @@ fn event_at(connection: &Connection, position: i64) -> rusqlite::Result<Event> {
 
 /// Records which of these events begin or end a reservation.
 pub(crate) fn note_reservations(connection: &Connection, events: &[EventRow]) -> rusqlite::Result<()> {
-    let (mut begin, mut end) = (None, None);
+    let (mut begun, mut ended) = (Vec::new(), Vec::new());
     for row in events {
-        let Some(hold) = &row.linked.event.hold else {
-            continue;
-        };
-        let statement = if row.linked.event.kind == EventKind::Reserved {
-            let sql = "INSERT OR FAIL INTO reservation (id, began) VALUES (?1, ?2)";
-            rows::prepared(connection, &mut begin, sql)?
-        } else {
-            let sql = "UPDATE reservation SET ended = ?2 WHERE id = ?1";
-            rows::prepared(connection, &mut end, sql)?
-        };
-        statement.execute(params![hold.id.0, signed(row.position)])?;
+        if let Some(hold) = &row.linked.event.hold {
+            let list = match row.linked.event.kind {
+                EventKind::Reserved => &mut begun,
+                _ => &mut ended,
+            };
+            list.push((hold.id, row.position));
+        }
+    }
+    insert_all(
+        connection,
+        &begun,
+        [&BEGIN_MANY, &BEGIN_ONE],
+        |binder, (id, began)| {
+            binder.value(id.0)?;
+            binder.value(signed(*began))
+        },
+    )?;
+    let mut end = None;
+    for (id, position) in ended {
+        rows::prepared(connection, &mut end, END)?.execute(params![id.0, signed(position)])?;
+    }
+    Ok(())
+}
+
+/// Inserts rows, by a statement for many of them and one for those that are left.
+fn insert_all<T>(
+    connection: &Connection,
+    all: &[T],
+    [many, one]: [&str; 2],
+    bind: impl Fn(&mut Binder<'_, '_>, &T) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let (whole, rest) = all.as_chunks::<ROWS>();
+    let mut statements = [None, None];
+    for rows in whole {
+        let statement = rows::prepared(connection, &mut statements[0], many)?;
+        rows::execute(statement, |binder| {
+            rows.iter().try_for_each(|row| bind(binder, row))
+        })?;
+    }
+    for row in rest {
+        let statement = rows::prepared(connection, &mut statements[1], one)?;
+        rows::execute(statement, |binder| bind(binder, row))?;
     }
     Ok(())
 }
@@ -163,6 +226,31 @@ pub(crate) struct MarkRow<'a> {
     pub(crate) position: Option<u64>,
 }
 
+impl MarkRow<'_> {
+    fn name(&self) -> (i64, u32, Number) {
+        (self.counter, self.change.generation, self.change.first)
+    }
+}
+
+fn bind_mark(binder: &mut Binder<'_, '_>, row: &MarkRow<'_>, mark: &Mark) -> rusqlite::Result<()> {
+    binder.value(row.counter)?;
+    binder.value(mark.generation)?;
+    binder.value(signed(mark.run.first.get()))?;
+    binder.value(signed(mark.run.step))?;
+    binder.value(signed(mark.run.count))?;
+    binder.value(mark.state as u8)?;
+    binder.optional(mark.date.map(Date::days_since_epoch))?;
+    binder.optional((!mark.fields.is_empty()).then(|| mark.fields.to_string()))?;
+    binder.optional(mark.hold.map(|hold| hold.id.0))?;
+    binder.optional(mark.hold.map(|hold| hold.expires_at.as_micros()))?;
+    binder.optional(mark.hold.map(|hold| hold.on_expiry as u8))?;
+    binder.value(signed(mark.n))?;
+    binder.optional(row.position.map(signed))?;
+    binder.text(mark.reference.as_ref())?;
+    binder.text(mark.relates_to.as_ref())?;
+    binder.value(mark.epoch)
+}
+
 /// Writes changed marks.
 pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> rusqlite::Result<()> {
     // Before the marks that they are left of are taken away.
@@ -171,39 +259,45 @@ pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> r
             row.position = Some(position_of_whole(connection, row)?);
         }
     }
-    let (mut set, mut remove) = (None, None);
-    for MarkRow {
-        counter,
-        change,
-        position,
-    } in changed
-    {
-        let Some(mark) = &change.mark else {
-            rows::prepared(connection, &mut remove, REMOVE)?.execute(params![
+    // Of the changes of one mark the last one counts.
+    changed.reverse();
+    changed.sort_by_key(MarkRow::name);
+    changed.dedup_by_key(|row| row.name());
+    let (mut set, mut removed) = (Vec::new(), Vec::new());
+    for row in &changed {
+        match &row.change.mark {
+            Some(mark) => set.push((row, mark)),
+            None => removed.push(row.name()),
+        }
+    }
+    remove(connection, &removed)?;
+    insert_all(connection, &set, [&SET_MANY, &SET_ONE], |binder, (row, mark)| {
+        bind_mark(binder, row, mark)
+    })
+}
+
+/// Removes the marks of these counters, generations and first numbers, which are sorted.
+fn remove(connection: &Connection, marks: &[(i64, u32, Number)]) -> rusqlite::Result<()> {
+    let (mut many, mut one) = (None, None);
+    for of_generation in marks.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let (whole, rest) = of_generation.as_chunks::<ROWS>();
+        for marks in whole {
+            let statement = rows::prepared(connection, &mut many, &REMOVE_MANY)?;
+            rows::execute(statement, |binder| {
+                binder.value(marks[0].0)?;
+                binder.value(marks[0].1)?;
+                marks
+                    .iter()
+                    .try_for_each(|(_, _, first)| binder.value(signed(first.get())))
+            })?;
+        }
+        for (counter, generation, first) in rest {
+            rows::prepared(connection, &mut one, REMOVE_ONE)?.execute(params![
                 counter,
-                change.generation,
-                signed(change.first.get())
+                generation,
+                signed(first.get())
             ])?;
-            continue;
-        };
-        rows::prepared(connection, &mut set, SET)?.execute(params![
-            counter,
-            mark.generation,
-            signed(mark.run.first.get()),
-            signed(mark.run.step),
-            signed(mark.run.count),
-            mark.state as u8,
-            mark.date.map(seqid_core::time::Date::days_since_epoch),
-            (!mark.fields.is_empty()).then(|| mark.fields.to_string()),
-            mark.hold.map(|hold| hold.id.0),
-            mark.hold.map(|hold| hold.expires_at.as_micros()),
-            mark.hold.map(|hold| hold.on_expiry as u8),
-            signed(mark.n),
-            position.map(signed),
-            mark.reference.as_ref().map(AsRef::<str>::as_ref),
-            mark.relates_to.as_ref().map(AsRef::<str>::as_ref),
-            mark.epoch,
-        ])?;
+        }
     }
     Ok(())
 }

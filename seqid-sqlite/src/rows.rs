@@ -578,8 +578,8 @@ pub(crate) fn mode_of(code: u8) -> Option<Mode> {
         .find(|mode| mode_code(*mode) == code)
 }
 
-/// How many events one statement inserts: a statement costs about as much as the row that it writes.
-const ROWS: usize = 16;
+/// How many rows one statement inserts: a statement costs about as much as the row that it writes.
+pub(crate) const ROWS: usize = 16;
 
 /// The columns of an event, the position first. No statement has a value for that one: SQLite gives a new row the
 /// number behind the largest, without looking whether it is there, and which it gave is checked.
@@ -630,7 +630,7 @@ enum Shape {
 
 static PLAIN: LazyLock<String> = LazyLock::new(|| {
     let shared = [&SHARED[..], &["counter", "count", "kind"]].concat();
-    insert_sql(&shared, &["n", "first", "request", "hash"], ROWS)
+    insert_sql(INTO_EVENT, &shared, &["n", "first", "request", "hash"], ROWS)
 });
 static HELD: LazyLock<String> = LazyLock::new(|| {
     let shared = [&SHARED[..], &["counter", "count", "on_expiry"]].concat();
@@ -643,7 +643,7 @@ static HELD: LazyLock<String> = LazyLock::new(|| {
         "expires_at",
         "hash",
     ];
-    insert_sql(&shared, &own, ROWS)
+    insert_sql(INTO_EVENT, &shared, &own, ROWS)
 });
 static ALIKE: LazyLock<String> = LazyLock::new(|| {
     let own = [
@@ -659,10 +659,10 @@ static ALIKE: LazyLock<String> = LazyLock::new(|| {
         "fingerprint",
         "hash",
     ];
-    insert_sql(&[&SHARED[..], &["kind"]].concat(), &own, ROWS)
+    insert_sql(INTO_EVENT, &[&SHARED[..], &["kind"]].concat(), &own, ROWS)
 });
-static ANY: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS[1..], ROWS));
-static ONE: LazyLock<String> = LazyLock::new(|| insert_sql(&[], &EVENT_COLUMNS[1..], 1));
+static ANY: LazyLock<String> = LazyLock::new(|| insert_sql(INTO_EVENT, &[], &EVENT_COLUMNS[1..], ROWS));
+static ONE: LazyLock<String> = LazyLock::new(|| insert_sql(INTO_EVENT, &[], &EVENT_COLUMNS[1..], 1));
 
 /// What [`Binder::shared`] binds once for all rows of a statement.
 const SHARED: [&str; 8] = [
@@ -676,10 +676,11 @@ const SHARED: [&str; 8] = [
     "date",
 ];
 
-/// A statement that inserts events. The first parameters are the shared columns; those of each row follow.
-///
 /// Whatever fails, the transaction is rolled back: SQLite need not keep what would undo a statement by itself.
-fn insert_sql(shared: &[&str], own: &[&str], rows: usize) -> String {
+const INTO_EVENT: &str = "INSERT OR FAIL INTO event";
+
+/// A statement that inserts rows. The first parameters are the shared columns; those of each row follow.
+pub(crate) fn insert_sql(into: &str, shared: &[&str], own: &[&str], rows: usize) -> String {
     let columns: Vec<&str> = shared.iter().chain(own).copied().collect();
     let row = |row: usize| {
         let own = (0..own.len()).map(|at| shared.len() + row * own.len() + at);
@@ -690,11 +691,7 @@ fn insert_sql(shared: &[&str], own: &[&str], rows: usize) -> String {
         format!("({})", parameters.join(", "))
     };
     let rows: Vec<String> = (0..rows).map(row).collect();
-    format!(
-        "INSERT OR FAIL INTO event ({}) VALUES {}",
-        columns.join(", "),
-        rows.join(", ")
-    )
+    format!("{into} ({}) VALUES {}", columns.join(", "), rows.join(", "))
 }
 
 impl Shape {
@@ -811,7 +808,7 @@ pub(crate) fn insert_whole(
     for rows in whole {
         let shape = Shape::of(rows);
         let statement = prepared(connection, &mut statements[shape as usize], shape.sql())?;
-        insert(statement, |binder| shape.bind(binder, rows))?;
+        execute(statement, |binder| shape.bind(binder, rows))?;
         require_position(connection, &rows[ROWS - 1])?;
     }
     let inserted = whole.len() * ROWS;
@@ -824,7 +821,7 @@ pub(crate) fn insert_rest(connection: &Connection, events: &[EventRow]) -> std::
     let mut one = None;
     events.iter().try_for_each(|row| {
         let statement = prepared(connection, &mut one, &ONE)?;
-        insert(statement, |binder| binder.any(row))?;
+        execute(statement, |binder| binder.any(row))?;
         require_position(connection, row)
     })
 }
@@ -854,7 +851,8 @@ pub(crate) fn prepared<'a, 'c>(
     })
 }
 
-fn insert(
+/// Executes a statement with what is bound.
+pub(crate) fn execute(
     statement: &mut CachedStatement<'_>,
     bind: impl FnOnce(&mut Binder<'_, '_>) -> Result<()>,
 ) -> Result<()> {
@@ -865,18 +863,18 @@ fn insert(
 }
 
 /// Binds one parameter after another.
-struct Binder<'a, 'c> {
+pub(crate) struct Binder<'a, 'c> {
     statement: &'a mut CachedStatement<'c>,
     at: usize,
 }
 
 impl Binder<'_, '_> {
-    fn value(&mut self, value: impl ToSql) -> Result<()> {
+    pub(crate) fn value(&mut self, value: impl ToSql) -> Result<()> {
         self.at += 1;
         self.statement.raw_bind_parameter(self.at, value)
     }
 
-    fn optional(&mut self, value: Option<impl ToSql>) -> Result<()> {
+    pub(crate) fn optional(&mut self, value: Option<impl ToSql>) -> Result<()> {
         match value {
             Some(value) => self.value(value),
             None => {
@@ -886,7 +884,7 @@ impl Binder<'_, '_> {
         }
     }
 
-    fn text(&mut self, text: Option<&impl AsRef<str>>) -> Result<()> {
+    pub(crate) fn text(&mut self, text: Option<&impl AsRef<str>>) -> Result<()> {
         self.optional(text.map(AsRef::as_ref))
     }
 

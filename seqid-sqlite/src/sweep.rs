@@ -16,10 +16,6 @@ use crate::rows;
 /// as many made a draw no cheaper beyond the noise, and took 25 bytes more for each.
 pub(crate) const TRAIL: u64 = 100_000;
 
-/// How many rows are written together, where commits have fewer events: they share pages, and each page that a commit
-/// writes is written again when the log is moved into the file.
-const SLICE: usize = 32;
-
 /// See the [module](self). To be undone by opening anew when a transaction is not committed.
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -65,13 +61,8 @@ impl Sweep {
         let passed = position.saturating_sub(cycle.began).min(trail);
         let due = cycle.ids.len() as u64 * passed / trail;
         let due = usize::try_from(due).unwrap_or(usize::MAX);
-        let rows = due.saturating_sub(cycle.written);
-        let ends = passed == trail;
-        if rows < SLICE && !ends {
-            return Ok(Vec::new());
-        }
-        let written = cycle.write(connection, newest, rows)?;
-        if ends {
+        let written = cycle.write(connection, newest, due.saturating_sub(cycle.written))?;
+        if passed == trail {
             self.end_cycle();
         }
         Ok(written)
@@ -241,7 +232,7 @@ mod tests {
                 }
             }
             let even = usize::try_from(COUNTERS * batch / TRAIL).unwrap() + 1;
-            assert!(most < even + SLICE, "{most} rows in a commit of {batch} events");
+            assert!(most <= even, "{most} rows in a commit of {batch} events");
             assert!(writes > 0 && writes < 5_000);
         }
     }

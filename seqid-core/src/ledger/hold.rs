@@ -3,6 +3,8 @@
 //! A hold that has ended by the clock counts as expired from the first write to its counter after that, whatever
 //! that write is. So nothing waits on a timer, and a process that was down expires late and never wrongly.
 
+use std::sync::Arc;
+
 use super::{Refusal, Reservation, Snapshot, subject};
 use crate::command::{Command, End, Expired, NewHold, Settle, Settled};
 use crate::counter::{CounterKey, CounterState, Run};
@@ -67,7 +69,7 @@ impl Snapshot {
 
     fn let_go(&mut self, counter: &CounterKey, state: &mut CounterState, mark: Mark, now: Timestamp) {
         let Some(hold) = mark.hold else { return };
-        let event = held_event(EventKind::Expired, counter, state, &mark, Origin::default(), now);
+        let event = held_event(EventKind::Expired, counter, state, &mark, Arc::default(), now);
         state.reserved = state.reserved.saturating_sub(mark.run.count);
         // In an earlier epoch it may have been confirmed without this store knowing.
         let current = mark.generation == state.generation && mark.epoch == state.epoch;
@@ -126,7 +128,7 @@ impl Snapshot {
             &settle.counter,
             &state,
             &mark,
-            command.origin.as_ref().clone(),
+            Arc::clone(&command.origin),
             now,
         );
         state.reserved = state.reserved.saturating_sub(mark.run.count);
@@ -202,7 +204,7 @@ fn held_event(
     counter: &CounterKey,
     state: &CounterState,
     mark: &Mark,
-    origin: Origin,
+    origin: Arc<Origin>,
     now: Timestamp,
 ) -> Event {
     Event {
@@ -216,7 +218,7 @@ fn held_event(
         mode: Mode::Gapless,
         date: mark.date,
         fields: mark.fields.clone(),
-        origin: origin.into(),
+        origin,
         reference: mark.reference.clone(),
         relates_to: mark.relates_to.clone(),
         reason: None,
