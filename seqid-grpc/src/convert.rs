@@ -72,15 +72,15 @@ pub(crate) fn limit(value: i32, pointer: &str) -> Result<usize, Problem> {
 }
 
 /// How a counter's period is named.
-pub(crate) fn when(date: &str, period: String) -> Result<When, Problem> {
-    match (optional(date, "/date")?, period.is_empty()) {
-        (Some(_), false) => Err(Problem::invalid(
+pub(crate) fn when(date: &str, period: Option<String>) -> Result<When, Problem> {
+    match (optional(date, "/date")?, period) {
+        (Some(_), Some(_)) => Err(Problem::invalid(
             "/period",
             "name the date or the period, not both",
         )),
-        (Some(date), true) => Ok(When::On(date)),
-        (None, false) => Ok(When::In(period)),
-        (None, true) => Ok(When::Today),
+        (Some(date), None) => Ok(When::On(date)),
+        (None, Some(period)) => Ok(When::In(period)),
+        (None, None) => Ok(When::Today),
     }
 }
 

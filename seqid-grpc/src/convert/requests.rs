@@ -143,7 +143,7 @@ pub(crate) fn audit_request(
         "" => None,
         text => Some(Prefix::of_event(text).map_err(|error| Problem::invalid("/prefix", error.to_string()))?),
     };
-    request.period = (!message.period.is_empty()).then_some(message.period);
+    request.period = message.period;
     request.scope = message.scope;
     request.id = (!message.id.is_empty()).then_some(message.id);
     request.numbers = numbers(message.from_number, message.to_number)?;

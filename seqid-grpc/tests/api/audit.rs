@@ -79,7 +79,7 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let mut kind = of("INV");
     kind.kinds = vec!["sold".into()];
     let mut scope = of("");
-    scope.period = "2026".into();
+    scope.period = Some("2026".into());
     for wrong in [both, kind, scope] {
         let refused = client.query_audit(wrong.clone()).await.unwrap_err();
         assert_eq!(told(&refused).1, "invalid-request", "{wrong:?}");

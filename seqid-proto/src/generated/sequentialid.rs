@@ -559,8 +559,8 @@ pub struct Counter {
     #[prost(string, tag = "4")]
     pub date: ::prost::alloc::string::String,
     /// The counter's period, such as `2026-03`.
-    #[prost(string, tag = "5")]
-    pub period: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "5")]
+    pub period: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// What is void.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -744,8 +744,8 @@ pub struct ResetCounterRequest {
     #[prost(string, tag = "18")]
     pub date: ::prost::alloc::string::String,
     /// The counter's period.
-    #[prost(string, tag = "19")]
-    pub period: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "19")]
+    pub period: ::core::option::Option<::prost::alloc::string::String>,
     /// Whether issued numbers may be issued again. The service must allow it.
     #[prost(bool, tag = "20")]
     pub repeats_accepted: bool,
@@ -913,8 +913,8 @@ pub struct GetStatusRequest {
     #[prost(string, tag = "18")]
     pub date: ::prost::alloc::string::String,
     /// The counter's period.
-    #[prost(string, tag = "19")]
-    pub period: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "19")]
+    pub period: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Where a counter stands.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1591,8 +1591,8 @@ pub struct QueryAuditRequest {
     #[prost(string, tag = "2")]
     pub prefix: ::prost::alloc::string::String,
     /// The counter's period. Needs the sequence.
-    #[prost(string, tag = "3")]
-    pub period: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "3")]
+    pub period: ::core::option::Option<::prost::alloc::string::String>,
     /// The counter's scope values. Need the sequence; all scope fields are named, or none.
     #[prost(btree_map = "string, string", tag = "4")]
     pub scope: ::prost::alloc::collections::BTreeMap<
