@@ -28,7 +28,12 @@ without() {
 # One rule a line: crate, then what must be nowhere below it.
 rules() {
     echo "seqid-core $backends $transports $drivers $servers $composition seqid-server"
-    echo "seqid-http $backends seqid-grpc $drivers tonic $composition seqid-server"
+    echo "seqid-http $backends seqid-grpc seqid-proto $drivers tonic $composition seqid-server"
+    # Axum is what tonic routes with; sockets and HTTP/2 are the business of what serves.
+    echo "seqid-grpc $backends seqid-http seqid-client $drivers hyper hyper-util h2 $composition seqid-server"
+    echo "seqid-proto seqid-core $backends $transports seqid-client $drivers axum hyper hyper-util h2 protox" \
+        "tonic-prost-build prost-build $composition seqid-server"
+    echo "seqid-client $backends $transports $drivers axum $composition seqid-server"
     echo "seqid-sqlite $(without "$backends" seqid-sqlite) $transports $(without "$drivers" rusqlite libsqlite3-sys)" \
         "$servers $composition seqid-server"
     echo "seqid-postgres $(without "$backends" seqid-postgres) $transports" \
@@ -107,7 +112,7 @@ self_test() {
     expect_refusal "$(everything)" "$tls"
     # Real trees too: the service has nearly everything that the core must not have.
     server=$(below seqid-server)
-    for name in seqid-sqlite seqid-http rusqlite libsqlite3-sys axum hyper clap; do
+    for name in seqid-sqlite seqid-http seqid-grpc seqid-proto rusqlite libsqlite3-sys axum hyper h2 tonic clap; do
         if [[ $(forbidden_in "$server" "$name") != "$name" ]]; then
             echo "$name is not found below seqid-server, where it is" >&2
             failed=1

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, and the programs of PostgreSQL and
-# Redis, of which tests start servers of their own. Only what is missing.
+# Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, the programs of PostgreSQL and Redis,
+# of which tests start servers of their own, and Python and Node with the gRPC packages of the clients that are tested, which
+# go below the target folder. Only what is missing.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 if ! command -v cargo >/dev/null && [[ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]]; then
     PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
@@ -40,7 +42,34 @@ command -v ps >/dev/null && command -v pkill >/dev/null || missing+=(procps)
 has_postgres || missing+=(postgresql)
 # Sentinels and clusters run the same program.
 has_redis || missing+=(redis-server)
-[[ ${#missing[@]} -eq 0 ]] && exit 0
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+
+# The packages of a language are there when what was asked for then is what is asked for now.
+clients=${CARGO_TARGET_DIR:-target}/interop
+python_client() {
+    local needs=seqid-server/tests/clients/python/requirements.txt
+    cmp -s "$needs" "$clients/python/requirements.txt" && return
+    rm -rf "$clients/python"
+    python3 -m venv "$clients/python"
+    "$clients/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$needs"
+    cp "$needs" "$clients/python/"
+}
+node_client() {
+    local needs=seqid-server/tests/clients/node/package.json
+    cmp -s "$needs" "$clients/node/package.json" && [[ -d $clients/node/node_modules ]] && return
+    rm -rf "$clients/node"
+    mkdir -p "$clients/node.new"
+    cp "$needs" "$clients/node.new/"
+    npm install --prefix "$clients/node.new" --silent --no-audit --no-fund --no-package-lock --ignore-scripts
+    mv "$clients/node.new" "$clients/node"
+}
+if [[ ${#missing[@]} -eq 0 ]]; then
+    python_client
+    node_client
+    exit 0
+fi
 
 as_root=()
 if [[ $(id -u) -ne 0 ]]; then
@@ -88,3 +117,5 @@ install "${missing[@]}"
 compiles || cannot "the C compiler still does not work"
 has_postgres || cannot "the programs of PostgreSQL are still not there"
 has_redis || cannot "the programs of Redis are still not there"
+python_client
+node_client

@@ -1,5 +1,7 @@
 //! What a caller is told when a request was not carried out, classified by what the caller may do next.
 
+use std::time::Duration;
+
 use crate::definition::DateOutOfWindow;
 use crate::field::ValueRefused;
 use crate::ledger::Refusal;
@@ -80,6 +82,21 @@ pub enum Error {
     /// The store or its ledger did not carry it out.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A service elsewhere refused it.
+    #[error(transparent)]
+    Remote(#[from] RemoteRefusal),
+}
+
+/// Why a service elsewhere refused a request, as it told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct RemoteRefusal {
+    /// The code.
+    pub code: Code,
+    /// One sentence.
+    pub detail: String,
+    /// How many numbers are left, where that is why.
+    pub remaining: Option<u64>,
 }
 
 /// Ids that cannot be adopted. Nothing was adopted.
@@ -182,6 +199,14 @@ pub enum WrongIdReason {
         /// The counter's second number.
         second: u64,
     },
+    /// As a service elsewhere told it.
+    #[error("{detail}")]
+    Told {
+        /// The code.
+        code: Code,
+        /// One sentence.
+        detail: String,
+    },
 }
 
 fn repeated(id: &str, number: Option<Number>, of: usize) -> String {
@@ -202,6 +227,7 @@ impl WrongIdReason {
             Self::Repeated { .. } | Self::Taken { .. } => Code::IdTaken,
             Self::Beyond { .. } => Code::Exhausted,
             Self::NotAMember { .. } => Code::InvalidRequest,
+            Self::Told { code, .. } => *code,
         }
     }
 }
@@ -258,6 +284,7 @@ impl Error {
             Self::AdoptionRefused(_) => Code::AdoptionRefused,
             Self::ForceNotAllowed => Code::ForceNotAllowed,
             Self::Store(error) => store_code(error),
+            Self::Remote(refusal) => refusal.code,
         }
     }
 
@@ -267,6 +294,7 @@ impl Error {
         match self {
             Self::Store(StoreError::Refused(Refusal::DoesNotFit { remaining, .. })) => Some(*remaining),
             Self::Store(StoreError::Refused(Refusal::Exhausted { .. })) => Some(0),
+            Self::Remote(refusal) => refusal.remaining,
             _ => None,
         }
     }
@@ -481,6 +509,23 @@ impl Code {
         }
     }
 }
+
+impl Code {
+    /// How long a client should wait before it sends the same request again; `None` where it should not.
+    #[must_use]
+    pub const fn retry_after(self) -> Option<Duration> {
+        match (self.retry(), self) {
+            (Retry::SameRequest, Self::Overloaded | Self::DeadlineBeforeSealing) => Some(SHORT_WAIT),
+            (Retry::SameRequest, _) => Some(LONG_WAIT),
+            _ => None,
+        }
+    }
+}
+
+/// How long a client should wait before it repeats a request that met a full queue.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
+/// The same when something must come back first.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 
 impl Certainty {
     /// The word on the wire.

@@ -14,7 +14,7 @@ use crate::event::{Event, EventKind, Fingerprint, Keyed, Origin, Recorded, Subje
 use crate::field::FieldValues;
 use crate::hex;
 use crate::names::{IdempotencyKey, Label, Number, Prefix, Reason, Reference, Tenant};
-use crate::period::{Period, Reset};
+use crate::period::Period;
 use crate::reservation::{Hold, ReservationId};
 use crate::time::{Date, Timestamp};
 use crate::verify::Verifier;
@@ -227,7 +227,7 @@ impl Document {
         let days = both(first, last).ok_or("period_end")?;
         match (&self.scope, &self.period) {
             (Some(scope), Some(text)) => {
-                let period = Period::restore(kind_of(text), days, text).ok_or("period")?;
+                let period = Period::named(text, days).ok_or("period")?;
                 Ok(Subject::Counter(CounterKey::new(sequence, scope.clone(), period)))
             }
             (None, None) if days.is_none() => Ok(Subject::Sequence(sequence)),
@@ -304,39 +304,4 @@ fn day(text: &str) -> Option<Date> {
 
 fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().filter(|at: &Timestamp| at.to_string() == text)
-}
-
-/// The kind of period that prints such a text.
-fn kind_of(text: &str) -> Reset {
-    match text.strip_prefix("FY") {
-        Some(fiscal) if fiscal.contains('Q') => Reset::FiscalQuarter,
-        Some(fiscal) if fiscal.contains('P') => Reset::FiscalPeriod,
-        Some(_) => Reset::FiscalYear,
-        None if text == "all" => Reset::Never,
-        None if text.contains('W') => Reset::Week,
-        None if text.contains('Q') => Reset::Quarter,
-        None if text.contains('H') => Reset::HalfYear,
-        None => match text.matches('-').count() {
-            0 => Reset::Year,
-            1 => Reset::Month,
-            _ => Reset::Day,
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::period::{Calendar, MonthDay};
-
-    #[test]
-    fn the_text_of_a_period_tells_its_kind() {
-        for reset in Reset::ALL {
-            for start in ["01-01", "04-06"] {
-                let calendar = Calendar::new(reset, start.parse::<MonthDay>().unwrap());
-                let period = calendar.period(Date::new(2026, 3, 7).unwrap());
-                assert_eq!(kind_of(&period.to_string()), reset, "{period}");
-            }
-        }
-    }
 }

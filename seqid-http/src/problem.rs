@@ -1,23 +1,16 @@
 //! Refusals and failures as problem documents (RFC 9457).
 
 use std::error::Error as _;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use seqid_core::error::Retry;
 use seqid_core::{Code, Error};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The media type of problem documents.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
-
-/// How long a client should wait before it repeats a request that met a full queue.
-const SHORT_WAIT: Duration = Duration::from_millis(100);
-/// The same when something must come back first.
-const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// The HTTP status of a code. A code that this version does not know is an internal fault.
 #[must_use]
@@ -73,15 +66,6 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::StoreFull => StatusCode::SERVICE_UNAVAILABLE,
         Code::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// When to repeat the request, for codes after which it may be repeated as it is.
-const fn retry_after(code: Code) -> Option<Duration> {
-    match (code.retry(), code) {
-        (Retry::SameRequest, Code::Overloaded | Code::DeadlineBeforeSealing) => Some(SHORT_WAIT),
-        (Retry::SameRequest, _) => Some(LONG_WAIT),
-        _ => None,
     }
 }
 
@@ -208,7 +192,7 @@ impl Problem {
             .headers
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         parts.headers.remove(header::CONTENT_LENGTH);
-        if let Some(wait) = retry_after(code) {
+        if let Some(wait) = code.retry_after() {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             parts.headers.insert(header::RETRY_AFTER, seconds.into());
         }
@@ -238,8 +222,9 @@ impl Problem {
             errors,
             ..
         } = self;
-        let retry_after_ms =
-            retry_after(code).map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let retry_after_ms = code
+            .retry_after()
+            .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         ProblemDocument {
             r#type: format!("urn:seqid:problem:{}", code.as_str()),
             code: code.as_str(),
@@ -371,6 +356,8 @@ impl std::fmt::Display for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
+    use seqid_core::error::Retry;
+
     use super::*;
 
     /// Code, status, outcome, retry.

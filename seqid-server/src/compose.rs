@@ -10,7 +10,6 @@ use seqid_core::json_lines::JsonLines;
 use seqid_core::names::Label;
 use seqid_core::store::{AuditLog, Capabilities, EventSource, Ledger, StoreError};
 use seqid_core::{Code, Issuer, Leased};
-use seqid_http::{NotReady, Service};
 use seqid_postgres::PostgresStore;
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 use tokio::sync::watch;
@@ -76,8 +75,10 @@ pub(crate) struct Composed {
     pub(crate) events: Option<(JsonLines, Arc<Progress>)>,
     /// Where checkpoints are appended.
     pub(crate) checkpoints: Option<CheckpointFile>,
-    /// What answers requests.
+    /// What answers requests over REST.
     pub(crate) router: Router,
+    /// What answers calls over gRPC.
+    pub(crate) calls: Router,
     /// What counts them.
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -120,46 +121,79 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
         .build();
     let issuer = Arc::new(issuer);
     tokio::spawn(ends.watch(Arc::clone(&issuer) as _, stop.clone()));
-    let service = service(config, issuer, Arc::clone(&metrics), Arc::clone(&store), stop);
-    let service = match key {
-        Some(key) => service.sign(move |checkpoint| key.sign(checkpoint)),
-        None => service,
+    let surroundings = Surroundings {
+        metrics: Arc::clone(&metrics),
+        store: Arc::clone(&store),
+        stop,
+        key,
     };
     Ok(Composed {
         store,
         events: sink.zip(progress),
         checkpoints,
-        router: seqid_http::router(service),
+        router: seqid_http::router(surroundings.rest(config, Arc::clone(&issuer))),
+        calls: seqid_grpc::routes(surroundings.grpc(config, issuer)).into_axum_router(),
         metrics,
     })
 }
 
-fn service(
-    config: &Config,
-    issuer: Arc<Issuer>,
+/// What transports ask beside the issuer.
+#[derive(Clone)]
+struct Surroundings {
     metrics: Arc<Metrics>,
     store: Arc<dyn Served>,
     stop: watch::Receiver<bool>,
-) -> Service {
-    Service::new(issuer)
-        .allow_repeats(config.allow_repeats)
-        .deadline(config.deadline)
-        .metrics(move || metrics.text())
-        .ready(move || {
-            let obstacle = |code, reason: &str| {
-                Err(NotReady {
-                    code,
-                    reason: reason.to_owned(),
+    key: Option<CheckpointKey>,
+}
+
+impl Surroundings {
+    fn rest(&self, config: &Config, issuer: Arc<Issuer>) -> seqid_http::Service {
+        let (here, metrics) = (self.clone(), Arc::clone(&self.metrics));
+        let service = seqid_http::Service::new(issuer)
+            .allow_repeats(config.allow_repeats)
+            .deadline(config.deadline)
+            .metrics(move || metrics.text())
+            .ready(move || {
+                here.obstacle().map_or(Ok(()), |(code, reason)| {
+                    let reason = reason.to_owned();
+                    Err(seqid_http::NotReady { code, reason })
                 })
-            };
-            if *stop.borrow() {
-                obstacle(Code::Draining, "the service is stopping")
-            } else if store.is_available() {
-                Ok(())
-            } else {
-                obstacle(Code::StoreUnavailable, "the database does not answer")
-            }
-        })
+            });
+        match self.key.clone() {
+            Some(key) => service.sign(move |checkpoint| key.sign(checkpoint)),
+            None => service,
+        }
+    }
+
+    fn grpc(&self, config: &Config, issuer: Arc<Issuer>) -> seqid_grpc::Service {
+        let (here, metrics) = (self.clone(), Arc::clone(&self.metrics));
+        let service = seqid_grpc::Service::new(issuer)
+            .allow_repeats(config.allow_repeats)
+            .deadline(config.deadline)
+            .stop(self.stop.clone())
+            .observe(move |call, status, took| metrics.called(call, status as usize, took))
+            .ready(move || {
+                here.obstacle().map_or(Ok(()), |(code, reason)| {
+                    let reason = reason.to_owned();
+                    Err(seqid_grpc::NotReady { code, reason })
+                })
+            });
+        match self.key.clone() {
+            Some(key) => service.sign(move |checkpoint| key.sign(checkpoint)),
+            None => service,
+        }
+    }
+
+    /// What keeps the service from carrying requests out now.
+    fn obstacle(&self) -> Option<(Code, &'static str)> {
+        if *self.stop.borrow() {
+            Some((Code::Draining, "the service is stopping"))
+        } else if self.store.is_available() {
+            None
+        } else {
+            Some((Code::StoreUnavailable, "the database does not answer"))
+        }
+    }
 }
 
 /// Opens the file of events before the store: a wrong one is found before a number is given.

@@ -33,6 +33,10 @@ pub(crate) struct Settings {
     #[arg(long, global = true, env = "PORT", value_name = "NUMBER")]
     port: Option<String>,
 
+    /// Port of the gRPC interface; 0 lets the system choose one, off serves none [default: 9090]
+    #[arg(long, global = true, env = "GRPC_PORT", value_name = "NUMBER")]
+    grpc_port: Option<String>,
+
     /// IP address to listen on. The default is reached from this machine only, because this build asks nobody
     /// who they are; 0.0.0.0 or :: listens to every network [default: 127.0.0.1]
     #[arg(long, global = true, env = "SEQID_BIND", value_name = "ADDRESS")]
@@ -155,17 +159,15 @@ pub(crate) struct Settings {
 
 /// Variables of backends and transports that this build does not have. Ignoring one would let an operator believe
 /// that the service runs on it.
-const ABSENT: [(&str, &str); 3] = [
-    ("GRPC_PORT", "gRPC"),
-    ("RABBITMQ_URL", "RabbitMQ"),
-    ("REDIS_ADDR", "Redis"),
-];
+const ABSENT: [(&str, &str); 2] = [("RABBITMQ_URL", "RabbitMQ"), ("REDIS_ADDR", "Redis")];
 
 /// The configuration in effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// Where to listen for gRPC, if at all.
+    pub(crate) grpc_listen: Option<SocketAddr>,
     /// What to log.
     pub(crate) log_level: String,
     /// The log's form.
@@ -214,6 +216,12 @@ impl Config {
             parsed::<IpAddr>,
         );
         let port = sources.read("port", "8080", "a whole number from 0 to 65535", parsed::<u16>);
+        let grpc_port = sources.read(
+            "grpc_port",
+            "9090",
+            "a whole number from 0 to 65535, or off",
+            grpc_port,
+        );
         let loopback = bind.is_loopback();
         let format = if io::stderr().is_terminal() {
             "text"
@@ -274,6 +282,7 @@ impl Config {
         let effective = sources.finish()?;
         Ok(Self {
             listen: SocketAddr::new(bind, port),
+            grpc_listen: grpc_port.map(|port| SocketAddr::new(bind, port)),
             log_level,
             log_format,
             data,
@@ -320,6 +329,15 @@ impl fmt::Display for Config {
 
 fn parsed<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
+}
+
+/// A port, or none.
+#[expect(clippy::option_option, reason = "off is as good a value as a port")]
+fn grpc_port(text: &str) -> Option<Option<u16>> {
+    match text {
+        "off" => Some(None),
+        port => parsed(port).map(Some),
+    }
 }
 
 fn within(text: &str, least: u64, most: u64) -> Option<u64> {

@@ -34,9 +34,9 @@ default. An empty variable counts as unset. The file is TOML; its keys are the f
 Exit codes: 0 done, or stopped as asked; 1 could not start, or failed; 2 the command line is wrong (`verify --help` \
 has its own); 130 and 143 stopped at once by a second SIGINT or SIGTERM.";
 
-/// Sequential document numbers over REST, kept in one file or in PostgreSQL.
+/// Sequential document numbers over REST and gRPC, kept in one file or in PostgreSQL.
 ///
-/// Without a command it serves. With nothing configured it listens on 127.0.0.1:8080 and keeps its data in the
+/// Without a command it serves. With nothing configured it listens on 127.0.0.1:8080, and on 9090 for gRPC, and keeps its data in the
 /// folder seqid-data.
 #[derive(Debug, Parser)]
 #[command(name = "seqid-server", version, after_help = NOTES, max_term_width = 110)]

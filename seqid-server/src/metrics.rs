@@ -17,12 +17,33 @@ use seqid_core::observer::Observer;
 use seqid_core::time::Timestamp;
 use seqid_core::{Code, Mode};
 
+use crate::connections::Protocol;
 use crate::ends::{Ending, Ends};
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 const MODES: [Mode; 3] = [Mode::Gapless, Mode::Ordered, Mode::Leased];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// The statuses of gRPC, in the order of their numbers.
+const STATUSES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
 
 /// The counters of this process.
 #[derive(Debug)]
@@ -39,7 +60,11 @@ pub(crate) struct Metrics {
     /// By the first digit of the status.
     answers: [Counter; 5],
     answer_times: Histogram,
-    connections: Gauge,
+    /// By protocol.
+    connections: [Gauge; 2],
+    /// By call in the order of [`seqid_grpc::CALLS`], then by status.
+    calls: Vec<[Counter; STATUSES.len()]>,
+    call_times: Histogram,
     ends: Arc<Ends>,
 }
 
@@ -50,6 +75,7 @@ impl Metrics {
         let numbers = Family::<Labels<1>, Counter>::default();
         let errors = Family::<Labels<1>, Counter>::default();
         let answers = Family::<Labels<1>, Counter>::default();
+        let calls = Family::<Labels<2>, Counter>::default();
         let mut metrics = Self {
             registry: Registry::default(),
             draws: MODES.map(|mode| {
@@ -66,7 +92,14 @@ impl Metrics {
             commits: Histogram::new(exponential_buckets(100e-6, 2.0, 16)),
             answers: CLASSES.map(|class| answers.get_or_create_owned(&[("class", class)])),
             answer_times: Histogram::new(exponential_buckets(100e-6, 2.0, 18)),
-            connections: Gauge::default(),
+            connections: [Gauge::default(), Gauge::default()],
+            calls: seqid_grpc::CALLS
+                .iter()
+                .map(|call| {
+                    STATUSES.map(|status| calls.get_or_create_owned(&[("call", call), ("status", status)]))
+                })
+                .collect(),
+            call_times: Histogram::new(exponential_buckets(100e-6, 2.0, 18)),
             ends,
         };
         metrics.add(Ending(Arc::clone(&metrics.ends)));
@@ -93,7 +126,18 @@ impl Metrics {
         registry.register(
             "seqid_http_connections",
             "Open HTTP connections",
-            metrics.connections.clone(),
+            metrics.connections[Protocol::Rest as usize].clone(),
+        );
+        registry.register("seqid_grpc_calls", "gRPC calls that have ended", calls);
+        registry.register(
+            "seqid_grpc_call_seconds",
+            "How long a gRPC call took, streams from their begin to their end",
+            metrics.call_times.clone(),
+        );
+        registry.register(
+            "seqid_grpc_connections",
+            "Open gRPC connections",
+            metrics.connections[Protocol::Grpc as usize].clone(),
         );
         registry.register(
             "seqid_build",
@@ -115,7 +159,7 @@ impl Metrics {
 
     /// All of it as text.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::with_capacity(16 * 1024);
+        let mut text = String::with_capacity(64 * 1024);
         if encode(&mut text, &self.registry).is_err() {
             tracing::error!("the metrics cannot be written");
         }
@@ -133,10 +177,20 @@ impl Metrics {
         self.answer_times.observe(took.as_secs_f64());
     }
 
+    /// A gRPC call has ended with a status, given by its number.
+    pub(crate) fn called(&self, call: &str, status: usize, took: Duration) {
+        let call = seqid_grpc::CALLS.iter().position(|known| *known == call);
+        if let Some(counter) = call.and_then(|call| self.calls[call].get(status)) {
+            counter.inc();
+        }
+        self.call_times.observe(took.as_secs_f64());
+    }
+
     /// A connection is open until what this returns is dropped.
-    pub(crate) fn connected(&self) -> Connected {
-        self.connections.inc();
-        Connected(self.connections.clone())
+    pub(crate) fn connected(&self, protocol: Protocol) -> Connected {
+        let connections = &self.connections[protocol as usize];
+        connections.inc();
+        Connected(connections.clone())
     }
 }
 
@@ -256,6 +310,32 @@ mod tests {
     }
 
     #[test]
+    fn every_grpc_call_counts_under_its_name_and_status() {
+        let metrics = metrics(0);
+        for (number, status) in STATUSES.iter().enumerate() {
+            metrics.called("GetNext", number, Duration::from_millis(1));
+            shows(
+                &metrics,
+                &format!("seqid_grpc_calls_total{{call=\"GetNext\",status=\"{status}\"}} 1"),
+            );
+        }
+        for call in seqid_grpc::CALLS {
+            shows(
+                &metrics,
+                &format!(
+                    "seqid_grpc_calls_total{{call=\"{call}\",status=\"DATA_LOSS\"}} {}",
+                    u8::from(*call == "GetNext")
+                ),
+            );
+        }
+        metrics.called("Unheard", 0, Duration::ZERO);
+        assert!(
+            !metrics.text().contains("Unheard"),
+            "labels are never what callers choose"
+        );
+    }
+
+    #[test]
     fn commits_are_measured_in_commands_and_seconds() {
         let metrics = metrics(0);
         metrics.committed(3, Duration::from_millis(2));
@@ -268,9 +348,14 @@ mod tests {
     #[test]
     fn a_connection_is_open_until_it_is_dropped() {
         let metrics = metrics(0);
-        let connected = metrics.connected();
-        shows(&metrics, "seqid_http_connections 1");
-        drop(connected);
-        shows(&metrics, "seqid_http_connections 0");
+        for (protocol, name) in [
+            (Protocol::Rest, "seqid_http_connections"),
+            (Protocol::Grpc, "seqid_grpc_connections"),
+        ] {
+            let connected = metrics.connected(protocol);
+            shows(&metrics, &format!("{name} 1"));
+            drop(connected);
+            shows(&metrics, &format!("{name} 0"));
+        }
     }
 }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use seqid_core::ImplicitPolicy;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
 use crate::compose::{self, Composed};
 use crate::config::Config;
+use crate::connections::{Answering, Protocol};
 use crate::relay::Delivery;
 use crate::shutdown::Signals;
 use crate::{connections, say, telemetry};
@@ -55,35 +56,61 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let socket = bind(config.listen)?;
+    let socket = bind(config.listen, "PORT")?;
+    let grpc_socket = config
+        .grpc_listen
+        .map(|address| bind(address, "GRPC_PORT"))
+        .transpose()?;
     let composed = compose::compose(&config, stop.clone()).await?;
     let Composed {
         store,
         events,
         checkpoints,
         router,
+        calls,
         metrics,
         ..
     } = composed;
-    let listener = socket
-        .listen(connections::BACKLOG)
-        .map_err(|error| cannot_listen(config.listen, error))?;
-    let address = listener
-        .local_addr()
-        .context("cannot tell on which port it listens")?;
+    let (listener, address) = listen(socket, config.listen, "PORT")?;
+    let grpc = match grpc_socket.zip(config.grpc_listen) {
+        Some((socket, address)) => Some(listen(socket, address, "GRPC_PORT")?),
+        None => None,
+    };
+    let grpc_address = grpc.as_ref().map(|(_, address)| *address);
 
     say(
         &mut io::stdout(),
-        &banner(address, &config.place(), config.implicit),
+        &banner(address, grpc_address, &config.place(), config.implicit),
     );
-    tracing::info!(%address, store = config.place(), version = env!("CARGO_PKG_VERSION"), "serving");
+    tracing::info!(
+        %address,
+        grpc = grpc_address.map(tracing::field::display),
+        store = config.place(),
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "NO AUTHENTICATION: whoever reaches this address can draw and reset numbers");
     }
 
     let delivery = events.map(|(sink, progress)| Delivery::start(Arc::clone(&store) as _, sink, progress));
     let checkpoints = checkpoints.map(|file| file.start(Arc::clone(&store) as _));
-    connections::serve(listener, router, metrics, stop.clone(), config.shutdown).await;
+    let serve = |listener, protocol, router| {
+        let metrics = Arc::clone(&metrics);
+        let answering = Answering {
+            protocol,
+            router,
+            metrics,
+        };
+        connections::serve(listener, answering, stop.clone(), config.shutdown)
+    };
+    let rest = serve(listener, Protocol::Rest, router);
+    match grpc {
+        Some((listener, _)) => {
+            let ((), ()) = tokio::join!(rest, serve(listener, Protocol::Grpc, calls));
+        }
+        None => rest.await,
+    }
     let ending = Instant::now();
     if let Err(error) = store.settle().await {
         tracing::warn!(
@@ -104,7 +131,7 @@ async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()
 
 /// Takes the address without answering on it yet: a port that is taken is found before the store is touched, and
 /// nobody connects before there is somebody to answer.
-fn bind(address: SocketAddr) -> anyhow::Result<TcpSocket> {
+fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpSocket> {
     let attempt = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()
@@ -116,15 +143,30 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpSocket> {
         socket.bind(address)?;
         Ok(socket)
     };
-    attempt().map_err(|error| cannot_listen(address, error))
+    attempt().map_err(|error| cannot_listen(address, variable, error))
 }
 
-fn cannot_listen(address: SocketAddr, error: io::Error) -> anyhow::Error {
+/// Begins to accept connections, and tells where.
+fn listen(
+    socket: TcpSocket,
+    address: SocketAddr,
+    variable: &str,
+) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = socket
+        .listen(connections::BACKLOG)
+        .map_err(|error| cannot_listen(address, variable, error))?;
+    let address = listener
+        .local_addr()
+        .context("cannot tell on which port it listens")?;
+    Ok((listener, address))
+}
+
+fn cannot_listen(address: SocketAddr, variable: &str, error: io::Error) -> anyhow::Error {
     let (ip, port) = (address.ip(), address.port());
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!(
-                "port {port} is taken by another program: stop that one, or choose another port with PORT"
+                "port {port} is taken by another program: stop that one, or choose another port with {variable}"
             )
         }
         io::ErrorKind::AddrNotAvailable => {
@@ -133,7 +175,7 @@ fn cannot_listen(address: SocketAddr, error: io::Error) -> anyhow::Error {
             )
         }
         io::ErrorKind::PermissionDenied => {
-            format!("port {port} needs a privilege: choose one from 1024 up with PORT")
+            format!("port {port} needs a privilege: choose one from 1024 up with {variable}")
         }
         _ => return anyhow!(error).context(format!("cannot listen on {address}")),
     };
@@ -141,9 +183,12 @@ fn cannot_listen(address: SocketAddr, error: io::Error) -> anyhow::Error {
 }
 
 /// What a person who has just started the service wants to know.
-fn banner(address: SocketAddr, place: &str, implicit: ImplicitPolicy) -> String {
+fn banner(address: SocketAddr, grpc: Option<SocketAddr>, place: &str, implicit: ImplicitPolicy) -> String {
     let url = format!("http://{}", reachable(address));
     let mut text = format!("seqid listens on http://{address} and keeps its numbers in {place}\n");
+    if let Some(grpc) = grpc {
+        let _infallible = writeln!(text, "For gRPC it listens on {grpc}.");
+    }
     text += if address.ip().is_loopback() {
         "It asks nobody who they are, and can be reached from this machine only.\n"
     } else {
@@ -182,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_banner_names_an_address_that_can_be_called() {
-        let banner = |address: &str| banner(address.parse().unwrap(), "seqid.db", ImplicitPolicy::Always);
+        let banner =
+            |address: &str| banner(address.parse().unwrap(), None, "seqid.db", ImplicitPolicy::Always);
         assert!(banner("127.0.0.1:8080").contains("curl -X POST http://127.0.0.1:8080/api/v1/next"));
         assert!(banner("0.0.0.0:8080").contains("curl -X POST http://127.0.0.1:8080/api/v1/next"));
         assert!(banner("[::]:8080").contains("curl -X POST http://[::1]:8080/api/v1/next"));
@@ -190,8 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn the_banner_says_where_grpc_is() {
+        let (rest, grpc) = (
+            "127.0.0.1:8080".parse().unwrap(),
+            "127.0.0.1:9090".parse().unwrap(),
+        );
+        let banner = |grpc| banner(rest, grpc, "seqid.db", ImplicitPolicy::Always);
+        assert!(banner(Some(grpc)).contains("For gRPC it listens on 127.0.0.1:9090."));
+        assert!(!banner(None).contains("gRPC"));
+    }
+
+    #[test]
     fn the_banner_says_that_nobody_is_asked_who_they_are() {
-        let banner = |address: &str| banner(address.parse().unwrap(), "seqid.db", ImplicitPolicy::Always);
+        let banner =
+            |address: &str| banner(address.parse().unwrap(), None, "seqid.db", ImplicitPolicy::Always);
         assert!(banner("127.0.0.1:8080").contains("from this machine only"));
         assert!(banner("0.0.0.0:8080").contains("NO AUTHENTICATION"));
     }
@@ -203,7 +261,7 @@ mod tests {
             (ImplicitPolicy::UntilFirstDefinition, true),
             (ImplicitPolicy::Never, true),
         ] {
-            let text = banner("127.0.0.1:80".parse().unwrap(), "seqid.db", policy);
+            let text = banner("127.0.0.1:80".parse().unwrap(), None, "seqid.db", policy);
             assert_eq!(text.contains("curl -X PUT"), defines, "{policy:?}");
         }
     }

@@ -19,7 +19,7 @@ struct Setting {
     message: &'static str,
 }
 
-const SETTINGS: [Setting; 19] = [
+const SETTINGS: [Setting; 20] = [
     Setting {
         key: "port",
         variable: "PORT",
@@ -27,6 +27,14 @@ const SETTINGS: [Setting; 19] = [
         allowed: &["0", "1", "65535"],
         refused: &["65536", "-1", "http", "80.5", " 80", "0x50"],
         message: "a whole number from 0 to 65535",
+    },
+    Setting {
+        key: "grpc_port",
+        variable: "GRPC_PORT",
+        default: "9090",
+        allowed: &["0", "1", "65535", "off"],
+        refused: &["65536", "-1", "OFF", "none"],
+        message: "a whole number from 0 to 65535, or off",
     },
     Setting {
         key: "bind",
@@ -199,7 +207,7 @@ impl Setting {
 
 fn check_config(folder: &Path) -> Command {
     let mut command = program(folder);
-    command.arg("check-config");
+    command.env_remove("GRPC_PORT").arg("check-config");
     command
 }
 
@@ -435,11 +443,7 @@ fn a_database_that_is_not_there_keeps_the_service_from_starting() {
 #[test]
 fn a_variable_of_a_backend_that_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for (variable, backend) in [
-        ("GRPC_PORT", "gRPC"),
-        ("RABBITMQ_URL", "RabbitMQ"),
-        ("REDIS_ADDR", "Redis"),
-    ] {
+    for (variable, backend) in [("RABBITMQ_URL", "RabbitMQ"), ("REDIS_ADDR", "Redis")] {
         run(program(folder.path()).env("PORT", "0").env(variable, "secret:1"))
             .refused(&[variable, "no", backend]);
         let ended = run(check_config(folder.path()).env(variable, "secret:1"));
@@ -492,6 +496,7 @@ fn help_names_every_variable_with_its_default() {
     }
     for default in [
         "8080",
+        "9090",
         "127.0.0.1",
         "info",
         "seqid-data",

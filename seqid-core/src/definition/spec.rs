@@ -29,6 +29,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode.
+    pub const ALL: [Mode; 3] = [Self::Gapless, Self::Ordered, Self::Leased];
+
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -53,6 +56,15 @@ pub enum OnExpiry {
 }
 
 impl OnExpiry {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Void => "void",
+            Self::Reuse => "reuse",
+        }
+    }
+
     /// The policy that a store wrote as this number.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {

@@ -110,6 +110,9 @@ pub enum HoldState {
 }
 
 impl HoldState {
+    /// Every state.
+    pub const ALL: [HoldState; 4] = [Self::Reserved, Self::Confirmed, Self::Voided, Self::Expired];
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

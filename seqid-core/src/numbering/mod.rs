@@ -151,6 +151,15 @@ pub enum Warning {
 }
 
 impl Warning {
+    /// Every warning.
+    pub const ALL: &[Warning] = &[
+        Self::NearEnd,
+        Self::RangeEnds,
+        Self::Successor,
+        Self::Repeats,
+        Self::ImplicitDefinition,
+    ];
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

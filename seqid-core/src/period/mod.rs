@@ -74,6 +74,14 @@ impl Period {
         (days.is_some() == (kind != Reset::Never) && period.to_string() == text).then_some(period)
     }
 
+    /// A period as it was told elsewhere: its text, and its first and last day.
+    ///
+    /// `None` when they do not belong together.
+    #[must_use]
+    pub fn named(text: &str, days: Option<(Date, Date)>) -> Option<Self> {
+        Self::restore(kind_of(text), days, text)
+    }
+
     /// The kind of period.
     #[must_use]
     pub const fn kind(&self) -> Reset {
@@ -97,6 +105,24 @@ impl Period {
     pub fn contains(&self, date: Date) -> bool {
         self.days
             .is_none_or(|(first, last)| (first..=last).contains(&date))
+    }
+}
+
+/// The kind of period that prints such a text.
+fn kind_of(text: &str) -> Reset {
+    match text.strip_prefix("FY") {
+        Some(fiscal) if fiscal.contains('Q') => Reset::FiscalQuarter,
+        Some(fiscal) if fiscal.contains('P') => Reset::FiscalPeriod,
+        Some(_) => Reset::FiscalYear,
+        None if text == "all" => Reset::Never,
+        None if text.contains('W') => Reset::Week,
+        None if text.contains('Q') => Reset::Quarter,
+        None if text.contains('H') => Reset::HalfYear,
+        None => match text.matches('-').count() {
+            0 => Reset::Year,
+            1 => Reset::Month,
+            _ => Reset::Day,
+        },
     }
 }
 
@@ -164,6 +190,19 @@ mod tests {
         let period = calendar(reset, start).period(day(date));
         let days = [period.first(), period.last()].map(|day| day.map(|d| d.to_string()).unwrap_or_default());
         assert_eq!([period.to_string().as_str(), &days[0], &days[1]], expected);
+    }
+
+    #[test]
+    fn the_text_of_a_period_tells_its_kind() {
+        for reset in Reset::ALL {
+            for start in ["01-01", "04-06"] {
+                let calendar = Calendar::new(reset, start.parse::<MonthDay>().unwrap());
+                let period = calendar.period(day("2026-03-07"));
+                let days = period.first().zip(period.last());
+                assert_eq!(Period::named(&period.to_string(), days), Some(period));
+                assert_eq!(kind_of(&period.to_string()), reset, "{period}");
+            }
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl<'a> Sources<'a> {
         if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
             self.problems.push(format!(
                 "{variable} is set, but this build has no {backend}: it keeps its numbers in a file or in PostgreSQL, \
-                 and serves REST. Unset {variable} to run it so"
+                 and serves REST and gRPC. Unset {variable} to run it so"
             ));
         }
     }

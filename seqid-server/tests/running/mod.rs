@@ -26,6 +26,7 @@ pub fn program(folder: &Path) -> Command {
         .envs(std::env::vars_os().filter(|(name, _)| is_of_the_machine(name)));
     command
         .current_dir(folder)
+        .env("GRPC_PORT", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -44,6 +45,8 @@ pub struct Server {
     child: Child,
     stdout: BufReader<ChildStdout>,
     pub address: SocketAddr,
+    /// Where it listens for gRPC.
+    pub grpc: Option<SocketAddr>,
     pub banner: String,
 }
 
@@ -78,10 +81,15 @@ impl Server {
             .unwrap()
             .parse()
             .expect("the address is one");
+        let grpc = banner.split_once("gRPC it listens on ").map(|(_, rest)| {
+            let address = rest.lines().next().unwrap().trim_end_matches('.');
+            address.parse().expect("the address is one")
+        });
         Self {
             child,
             stdout,
             address,
+            grpc,
             banner,
         }
     }
