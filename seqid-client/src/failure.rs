@@ -82,7 +82,8 @@ pub(crate) fn of_failure(failure: Failure) -> Error {
         Code::StoreUnavailable => StoreError::Unavailable(Arc::new(Told(message))).into(),
         Code::StoreFull => StoreError::Full(Arc::new(Told(message))).into(),
         Code::RestoredStore => StoreError::Restored(Arc::new(Told(message))).into(),
-        Code::DefinitionRefused => {
+        // One without reasons is told as it came.
+        Code::DefinitionRefused if !errors.is_empty() => {
             DefinitionRefused::from(errors.into_iter().map(refusal).collect::<Vec<_>>()).into()
         }
         Code::AdoptionRefused => AdoptionRefused {

@@ -53,6 +53,7 @@ pub const fn status(code: Code) -> tonic::Code {
         | Code::NotVoidable
         | Code::SequenceArchived
         | Code::Frozen
+        | Code::BarrierBlocked
         | Code::CaseVariant
         | Code::AmbiguousId
         | Code::VersionRequired
@@ -356,6 +357,7 @@ mod tests {
                 "not-voidable",
                 "sequence-archived",
                 "frozen",
+                "barrier-blocked",
                 "case-variant",
                 "ambiguous-id",
                 "version-required",
