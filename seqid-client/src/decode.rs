@@ -450,6 +450,7 @@ fn event_document(event: proto::Event) -> Map<String, Value> {
         expires_at: event.expires_at,
         on_expiry: event.on_expiry,
         definition: event.definition,
+        lease: event.lease,
         at: event.at,
         hash: event.hash,
     }

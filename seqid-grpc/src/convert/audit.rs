@@ -1,4 +1,4 @@
-use seqid_core::event::Recorded;
+use seqid_core::event::{EventKind, Recorded};
 use seqid_proto as proto;
 
 use super::{amount, days, figure, shown, values};
@@ -17,6 +17,11 @@ pub(crate) fn event(recorded: Recorded) -> proto::Event {
     let (sequence, counter) = (event.subject.sequence(), event.subject.counter());
     let (period_start, period_end) = counter.map(|key| days(key.period())).unwrap_or_default();
     let (first_id, last_id) = ids.unzip();
+    let detail = event.detail.map(|detail| detail.to_string());
+    let (definition, lease) = match event.kind {
+        EventKind::Defined => (detail, None),
+        _ => (None, detail),
+    };
     proto::Event {
         event_id: id.to_string(),
         authority: authority.to_string(),
@@ -51,7 +56,8 @@ pub(crate) fn event(recorded: Recorded) -> proto::Event {
         reservation: event.hold.as_ref().map(|hold| hold.id.to_string()),
         expires_at: event.hold.as_ref().map(|hold| hold.expires_at.to_string()),
         on_expiry: event.hold.as_ref().map(|hold| hold.on_expiry.as_str().to_owned()),
-        definition: event.detail.map(|detail| detail.to_string()),
+        definition,
+        lease,
         at: event.at.to_string(),
         hash: hex(&hash),
     }

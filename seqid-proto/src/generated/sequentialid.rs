@@ -1185,7 +1185,7 @@ pub struct Gap {
     /// The text of the last number.
     #[prost(string, optional, tag = "6")]
     pub last_id: ::core::option::Option<::prost::alloc::string::String>,
-    /// What became of them: `reserved`, `voided`, `expired`, `free`, `skipped`, `external` or `unknown`.
+    /// What became of them: `reserved`, `voided`, `expired`, `free`, `skipped`, `external`, `unknown` or `pending`.
     #[prost(string, tag = "7")]
     pub state: ::prost::alloc::string::String,
     /// Why.
@@ -1774,6 +1774,9 @@ pub struct Event {
     /// The event's hash in its chain, 64 hex digits.
     #[prost(string, tag = "36")]
     pub hash: ::prost::alloc::string::String,
+    /// For what concerns leased numbers: the lease, as a JSON object.
+    #[prost(string, optional, tag = "37")]
+    pub lease: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Nothing needs to be said.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
