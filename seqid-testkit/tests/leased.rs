@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use seqid_core::clock::{Clock, ManualClock, Seed};
+use seqid_core::command::{Act, Command, Reply};
 use seqid_core::counter::{CounterKey, SequenceKey};
 use seqid_core::definition::Defaults;
 use seqid_core::event::EventKind;
@@ -24,6 +27,7 @@ use seqid_core::{
     Code, Definition, DefinitionSpec, Error, Issuer, Leased, MemoryStore, Mode, Number, Numbering, Prefix,
     Tenant,
 };
+use seqid_testkit::broken::{Broken, Lie};
 use tokio::task::JoinSet;
 
 type Memory = Arc<MemoryStore>;
@@ -387,4 +391,48 @@ async fn instants_of_issue_are_told_one_by_one() {
     );
     let at: Timestamp = process.clock.now();
     assert_eq!(process.leased.events(1, 10).await.unwrap()[0].event.at, at);
+}
+
+/// Is away for the next report.
+#[derive(Debug)]
+struct Away(Arc<AtomicBool>);
+
+#[async_trait]
+impl Lie for Away {
+    async fn apply(&self, truth: &MemoryStore, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
+        let reports = batch.iter().any(|command| matches!(command.act, Act::Report(_)));
+        if reports && self.0.swap(false, Ordering::SeqCst) {
+            let away = Arc::new(std::io::Error::other("away"));
+            return vec![Err(StoreError::Unavailable(away)); batch.len()];
+        }
+        truth.apply(batch).await
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_given_back_while_the_store_was_away_is_given_back_later() {
+    let (_, clock) = memory();
+    let away = Arc::new(AtomicBool::new(false));
+    let store = Arc::new(Broken::new(Away(Arc::clone(&away)), Arc::clone(&clock)));
+    let name = Label::new("one").unwrap();
+    let leased = Arc::new(Leased::new(store, name, clock.clone() as _, Seed(1)));
+    let issuer = Issuer::builder(Arc::new(Arc::clone(&leased)))
+        .clock(clock as _)
+        .build();
+    let spec = DefinitionSpec {
+        mode: Some(Mode::Leased),
+        ..DefinitionSpec::of_format("INV-{seq}")
+    };
+    issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+    issuer.draw(DrawRequest::new(inv()).count(10)).await.unwrap();
+    away.store(true, Ordering::SeqCst);
+    let refused = issuer.draw(DrawRequest::new(inv()).count(10)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::StoreUnavailable);
+    let issued = issuer.draw(DrawRequest::new(inv()).count(10)).await.unwrap();
+    assert_eq!(issued.run.first.get(), 11);
+    away.store(true, Ordering::SeqCst);
+    leased.give_back().await.unwrap_err();
+    leased.give_back().await.unwrap();
+    assert!(leased.marks(&counter(), None, 10).await.unwrap().is_empty());
+    assert_eq!(leased.counter(&counter()).await.unwrap().unwrap().next, 21);
 }

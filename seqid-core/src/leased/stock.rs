@@ -36,6 +36,8 @@ struct Fill {
     asked: Option<LeaseId>,
     /// Drawn, and not recorded yet.
     unreported: Vec<(LeaseId, Run, Timestamp)>,
+    /// The first number of the lease that was not drawn, where nothing is drawn from it any more.
+    undrawn: Option<u64>,
     /// Whether leases of an earlier process of the name were looked for.
     cleared: bool,
     size: u64,
@@ -51,6 +53,7 @@ impl Stock {
                 lease: None,
                 asked: None,
                 unreported: Vec::new(),
+                undrawn: None,
                 cleared: false,
                 size: SMALLEST,
                 leased_at: Timestamp::from_micros(0),
@@ -88,17 +91,18 @@ impl Stock {
             lessee.lose_earlier(line).await?;
             fill.cleared = true;
         }
-        let left = self.seal(lessee, &mut fill);
+        self.seal(lessee, &mut fill);
         fill.report(lessee).await?;
-        if let Some(left) = left {
+        if let Some(from) = fill.undrawn {
             // The numbers of a batch are next to one another: what is left of the run is too few.
-            fill.end(lessee, left.first.get()).await?;
+            fill.end(lessee, from).await?;
         }
         fill.resize(lessee.clock.now(), most);
         let wanted = fill.size.max(count);
         let run = fill.lease(lessee, line, wanted).await?;
         if run.count() < count {
             // The counter ends: the store is to say so.
+            fill.undrawn = Some(run.first());
             fill.end(lessee, run.first()).await?;
             return Ok(false);
         }
@@ -109,23 +113,25 @@ impl Stock {
     /// Records what was drawn, and gives back the rest.
     pub(super) async fn flush<S: Ledger>(&self, lessee: &Lessee<S>) -> Result<(), StoreError> {
         let mut fill = self.fill.lock().await;
-        let left = self.seal(lessee, &mut fill);
+        self.seal(lessee, &mut fill);
         fill.report(lessee).await?;
         let behind = fill.lease.as_ref().and_then(|lease| Some(lease.run?.next()));
-        match left.map(|left| left.first.get()).or(behind) {
+        match fill.undrawn.or(behind) {
             Some(from) => fill.end(lessee, from).await,
             None => Ok(()),
         }
     }
 
-    /// Takes no more from the run, and answers what is left of it.
-    fn seal<S>(&self, lessee: &Lessee<S>, fill: &mut Fill) -> Option<Run> {
-        let run = self.current().take()?;
+    /// Takes no more from the run. What was drawn and what was not is remembered until the store knows it.
+    fn seal<S>(&self, lessee: &Lessee<S>, fill: &mut Fill) {
+        let Some(run) = self.current().take() else {
+            return;
+        };
         let (drawn, left) = run.seal();
         let now = lessee.clock.now();
         fill.unreported
             .extend(drawn.map(|drawn| (run.lease(), drawn, now)));
-        left
+        fill.undrawn = left.map(|left| left.first.get());
     }
 }
 
@@ -162,6 +168,7 @@ impl Fill {
             lease,
         };
         lessee.apply(Act::EndLease(end)).await?;
+        self.undrawn = None;
         if let Some(lease) = self.lease.take() {
             lessee.forget(lease.id);
         }
