@@ -17,10 +17,15 @@ macro_rules! counter_key {
 }
 pub(crate) use counter_key;
 
-/// The columns of [`sequence_state`](crate::rows::sequence_state), of a sequence `s` with its newest definition `d` and its tenant's whole `w`.
+/// The columns of [`sequence_state`](crate::rows::sequence_state), of a sequence `s` with its tenant's whole `w` and the text
+/// of its newest definition.
 macro_rules! sequence_state {
-    () => {
-        "s.prefix, s.head, d.spec, s.implicit, s.archived, s.opened, s.closed_through, w.closed_through, s.n, s.hash"
+    ($spec:literal) => {
+        concat!(
+            "s.prefix, s.head, ",
+            $spec,
+            ", s.implicit, s.archived, s.opened, s.closed_through, w.closed_through, s.n, s.hash"
+        )
     };
 }
 pub(crate) use sequence_state;

@@ -15,8 +15,8 @@ pub struct PostgresConfig {
     pub connect: PgConnectOptions,
     /// How long an idempotency key is remembered: 30 days unless set, at least a day.
     pub key_retention: Duration,
-    /// How many batches may be in flight at a time, each of other counters: half as many as there are cores, at most 4,
-    /// unless set. Each uses a connection.
+    /// How many batches may be in flight at a time, each of other counters: as many as there are cores, at most 4, unless
+    /// set. Each uses a connection.
     pub lanes: usize,
     /// How many connections read beside them: 4 unless set.
     pub readers: usize,
@@ -54,10 +54,11 @@ impl PostgresConfig {
         self
     }
 
-    /// One lane for two cores, at least 1 and at most 4: more would only split the batches.
+    /// While one batch is at the server, another is decided: with one lane for each core both are at work. More than 4 would
+    /// only split the batches.
     fn default_lanes() -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (cores / 2).clamp(1, 4)
+        cores.clamp(1, 4)
     }
 
     /// Remembers keys for so long, but at least a day.

@@ -24,10 +24,26 @@ const SETTINGS: &str = "\
     SELECT set_config('synchronous_commit', 'on', false) \
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
+/// What connections are told in addition that write batches. Every statement finds a few rows by an index, however large the
+/// tables are and whatever is known of them. So one plan serves for all batches: to plan the widest statement anew takes as
+/// long as to carry it out, and a plan made for many rows reads a whole table for a few.
+const BATCHES: &str =
+    "    SET plan_cache_mode = force_generic_plan;     SET enable_seqscan = off;     SET jit = off";
+
+/// What connections are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Batches of commands.
+    Batches,
+    /// Questions of every size.
+    Reading,
+}
+
 /// A bounded number of connections, made when they are needed.
 #[derive(Debug)]
 pub(crate) struct Connections {
     config: PostgresConfig,
+    purpose: Use,
     identity: Identity,
     anchor: Arc<Anchor>,
     idle: Mutex<Vec<PgConnection>>,
@@ -37,6 +53,7 @@ pub(crate) struct Connections {
 impl Connections {
     /// At most `most` connections to the database of this identity.
     pub(crate) fn new(
+        purpose: Use,
         config: PostgresConfig,
         identity: Identity,
         anchor: Arc<Anchor>,
@@ -44,6 +61,7 @@ impl Connections {
     ) -> Arc<Self> {
         Arc::new(Self {
             config,
+            purpose,
             identity,
             anchor,
             idle: Mutex::default(),
@@ -87,6 +105,10 @@ impl Connections {
 
     async fn connect(&self) -> Result<PgConnection, Fault> {
         let mut connection = connect(&self.config).await?;
+        if self.purpose == Use::Batches {
+            let settings = sqlx::raw_sql(BATCHES).execute(&mut connection);
+            within(self.config.timeout, settings).await??;
+        }
         identity::require_same(&self.config, &mut connection, &self.identity, &self.anchor).await?;
         Ok(connection)
     }

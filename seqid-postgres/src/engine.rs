@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use seqid_core::clock::{Clock, SystemClock};
 use seqid_core::command::{Act, Command};
-use seqid_core::counter::CounterKey;
+use seqid_core::counter::{CounterKey, SequenceKey};
 use seqid_core::intake::Sealed;
 use seqid_core::lanes::Serve;
 use seqid_core::observer::Observer;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::batch::{Batch, Decided, GROUPS, Locked, Written, groups};
 use crate::config::PostgresConfig;
-use crate::connections::{Connections, Pooled, within};
+use crate::connections::{Connections, Pooled, Use, within};
 use crate::error::Fault;
 use crate::identity::{Anchor, Identity};
 use crate::notices;
@@ -52,6 +52,7 @@ pub(crate) struct Engine {
     pub(crate) anchor: Arc<Anchor>,
     observer: Arc<dyn Observer>,
     rows: Mutex<HashMap<CounterKey, i64>>,
+    sequences: Mutex<HashMap<SequenceKey, KnownSequence>>,
     months: Mutex<HashSet<Month>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     is_away: AtomicBool,
@@ -59,9 +60,19 @@ pub(crate) struct Engine {
     state_file: tokio::sync::Mutex<()>,
 }
 
+/// A sequence as it was found. A version of a definition never changes, so that its text is not asked for again.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownSequence {
+    pub(crate) id: i64,
+    pub(crate) head: u32,
+    pub(crate) spec: Arc<str>,
+}
+
 impl Engine {
     /// The most rows of counters that are remembered.
     const MOST_ROWS: usize = 100_000;
+    /// The most sequences that are remembered.
+    const MOST_SEQUENCES: usize = 10_000;
 
     pub(crate) fn new(
         config: PostgresConfig,
@@ -70,12 +81,19 @@ impl Engine {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let anchor = Arc::new(anchor);
-        let connections =
-            |most| Connections::new(config.clone(), identity.clone(), Arc::clone(&anchor), most);
+        let connections = |purpose, most| {
+            Connections::new(
+                purpose,
+                config.clone(),
+                identity.clone(),
+                Arc::clone(&anchor),
+                most,
+            )
+        };
         Self {
-            lanes: connections(config.lanes),
-            waiters: connections(WAITING),
-            readers: connections(config.readers),
+            lanes: connections(Use::Batches, config.lanes),
+            waiters: connections(Use::Batches, WAITING),
+            readers: connections(Use::Reading, config.readers),
             clock: DatabaseClock {
                 in_place: config.clock.clone(),
                 ahead: AtomicI64::new(0),
@@ -83,6 +101,7 @@ impl Engine {
             waiting: Waiting::default(),
             committed: Notify::new(),
             rows: Mutex::default(),
+            sequences: Mutex::default(),
             months: Mutex::default(),
             tasks: tokio::sync::Mutex::default(),
             is_away: AtomicBool::new(false),
@@ -114,6 +133,20 @@ impl Engine {
         for key in keys {
             rows.remove(key);
         }
+    }
+
+    /// Sequences, as far as they are remembered. They may have changed since.
+    pub(crate) fn sequences_of(&self, keys: &[SequenceKey]) -> Vec<Option<KnownSequence>> {
+        let sequences = lock(&self.sequences);
+        keys.iter().map(|key| sequences.get(key).cloned()).collect()
+    }
+
+    pub(crate) fn remember_sequence(&self, key: &SequenceKey, known: KnownSequence) {
+        let mut sequences = lock(&self.sequences);
+        if sequences.len() >= Self::MOST_SEQUENCES {
+            sequences.clear();
+        }
+        sequences.insert(key.clone(), known);
     }
 
     /// Whether the partition of a month is known to be there.
@@ -171,7 +204,7 @@ impl Engine {
 
     /// Carries out draws and the like, together. Those of counters that others have locked are left for later.
     async fn serve_together(self: &Arc<Self>, batch: Vec<Sealed>) {
-        let batch = self.waiting.join(batch);
+        let batch = Waiting::join(self, batch).await;
         if batch.is_empty() {
             return;
         }
@@ -272,7 +305,7 @@ impl Engine {
         &self,
         counter: &CounterKey,
         take: impl FnOnce() -> Vec<Command> + Send,
-    ) -> Result<Vec<Decided>, Failure> {
+    ) -> Result<Turn, Failure> {
         let how = How::Patiently;
         let begin = how.begin_with(&groups([counter.sequence()]));
         let mut pooled = self.begin(&self.waiters, begin).await.map_err(Failure::Undone)?;
@@ -281,6 +314,13 @@ impl Engine {
         if let Err(fault) = locked.and_then(|locked| locked) {
             return Err(self.give_up(pooled, fault).await);
         }
+        let events = |batch: &Batch| {
+            batch
+                .snapshot
+                .counter_state(counter)
+                .map_or(0, |state| state.chain.n)
+        };
+        let found = events(&batch);
         let commands = take();
         let commands: Vec<&Command> = commands.iter().collect();
         let began = Instant::now();
@@ -289,16 +329,18 @@ impl Engine {
             batch.apply(&commands).await
         });
         let applied = applied.await;
+        let left = events(&batch);
         let written = batch.written();
         let decided = match applied.and_then(|applied| applied) {
             Ok(decided) => self.finish(pooled, written).await.map(|()| decided),
             Err(fault) => Err(self.give_up(pooled, fault).await),
         };
         self.observer.committed(commands.len(), began.elapsed());
-        match decided {
+        let decided = match decided {
             Err(Failure::Undone(Fault::KeyTaken)) => self.transact(&commands, how).await,
             decided => decided,
-        }
+        };
+        decided.map(|decided| Turn { found, left, decided })
     }
 
     /// Commits, and takes note of what is there now.
@@ -434,6 +476,16 @@ impl How {
             list.join(",")
         )
     }
+}
+
+/// A transaction on a counter that was waited for.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// How many events the counter had when its row was locked.
+    pub(crate) found: u64,
+    /// How many it had in the end, as far as is known.
+    pub(crate) left: u64,
+    pub(crate) decided: Vec<Decided>,
 }
 
 /// Why a transaction has no replies.

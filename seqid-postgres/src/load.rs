@@ -1,5 +1,7 @@
 //! What a batch locks and reads. Each kind of thing takes one statement, whatever there is of it.
 
+use std::sync::Arc;
+
 use seqid_core::command::Command;
 use seqid_core::counter::{CounterKey, SequenceKey};
 use seqid_core::event::KeyName;
@@ -10,7 +12,8 @@ use sqlx::postgres::{PgBindIterExt, PgRow};
 
 use crate::batch::{Batch, Locked, groups};
 use crate::columns::{counter_state, event, event_joins, sequence_state};
-use crate::encoding::Instant;
+use crate::encoding::{Instant, signed32};
+use crate::engine::KnownSequence;
 use crate::error::Fault;
 use crate::rows::{self, get, unsigned};
 
@@ -49,11 +52,20 @@ const LOCK: &str = lock_counters!("");
 /// One row for each name, and the time.
 const LOAD_SEQUENCES: &str = concat!(
     "SELECT u.place, clock_timestamp(), s.id, ",
-    sequence_state!(),
+    sequence_state!("d.spec"),
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u (tenant, folded, place) \
       LEFT JOIN (seqid.sequence s LEFT JOIN seqid.definition d ON d.sequence = s.id AND d.version = s.head) \
              ON s.tenant = u.tenant AND s.prefix_folded = u.folded AND (d.spec IS NOT NULL OR s.prefix = '*') \
       LEFT JOIN seqid.sequence w ON w.tenant = u.tenant AND w.prefix_folded = '*'"
+);
+
+/// The same of sequences that still have the newest version $2, by their rows $1.
+const LOAD_KNOWN_SEQUENCES: &str = concat!(
+    "SELECT u.place, clock_timestamp(), s.id, ",
+    sequence_state!("NULL::text"),
+    " FROM unnest($1::bigint[], $2::integer[]) WITH ORDINALITY u (id, head, place) \
+      JOIN seqid.sequence s ON s.id = u.id AND s.head = u.head \
+      LEFT JOIN seqid.sequence w ON w.tenant = s.tenant AND w.prefix_folded = '*'"
 );
 
 /// The events of keys that were recorded from $2 on.
@@ -290,13 +302,27 @@ impl Batch<'_> {
     }
 
     async fn load_sequences(&mut self, keys: &[SequenceKey]) -> Result<(), Fault> {
+        let mut unknown: Vec<&SequenceKey> = Vec::new();
+        let mut known: Vec<(&SequenceKey, KnownSequence)> = Vec::with_capacity(keys.len());
+        for (key, remembered) in keys.iter().zip(self.engine.sequences_of(keys)) {
+            match remembered {
+                Some(remembered) => known.push((key, remembered)),
+                None => unknown.push(key),
+            }
+        }
+        if !known.is_empty() {
+            unknown.extend(self.load_known_sequences(known).await?);
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
         let rows = sqlx::query(LOAD_SEQUENCES)
-            .bind(keys.iter().map(|key| key.tenant.as_str()).bind_iter())
-            .bind(keys.iter().map(SequenceKey::folded_prefix).bind_iter())
+            .bind(unknown.iter().map(|key| key.tenant.as_str()).bind_iter())
+            .bind(unknown.iter().map(|key| key.folded_prefix()).bind_iter())
             .fetch_all(&mut *self.connection)
             .await?;
         for row in rows {
-            let Some(key) = keys.get(place(&row)?) else {
+            let Some(key) = unknown.get(place(&row)?) else {
                 continue;
             };
             self.now = self.engine.clock.record(rows::instant(&row, 1)?);
@@ -305,11 +331,40 @@ impl Batch<'_> {
             if let Some((state, id)) = state.as_ref().zip(id)
                 && state.prefix == key.prefix
             {
-                self.sequences.insert(key.clone(), id);
+                self.sequences.insert((*key).clone(), id);
+                if !self.is_callers {
+                    let (head, spec) = (state.head, Arc::clone(&state.spec));
+                    self.engine
+                        .remember_sequence(key, KnownSequence { id, head, spec });
+                }
             }
-            self.snapshot.load_sequence(key.clone(), state);
+            self.snapshot.load_sequence((*key).clone(), state);
         }
         Ok(())
+    }
+
+    /// Loads sequences by what is remembered of them. Answers those that have changed.
+    async fn load_known_sequences<'k>(
+        &mut self,
+        known: Vec<(&'k SequenceKey, KnownSequence)>,
+    ) -> Result<Vec<&'k SequenceKey>, Fault> {
+        let rows = sqlx::query(LOAD_KNOWN_SEQUENCES)
+            .bind(known.iter().map(|(_, known)| known.id).bind_iter())
+            .bind(known.iter().map(|(_, known)| signed32(known.head)).bind_iter())
+            .fetch_all(&mut *self.connection)
+            .await?;
+        let mut known: Vec<_> = known.into_iter().map(Some).collect();
+        for row in rows {
+            let Some((key, known)) = known.get_mut(place(&row)?).and_then(Option::take) else {
+                continue;
+            };
+            self.now = self.engine.clock.record(rows::instant(&row, 1)?);
+            let mut state = rows::sequence_state(&row, 3)?;
+            state.spec = known.spec;
+            self.sequences.insert(key.clone(), known.id);
+            self.snapshot.load_sequence(key.clone(), Some(state));
+        }
+        Ok(known.into_iter().flatten().map(|(key, _)| key).collect())
     }
 
     async fn load_keys(&mut self, names: &[KeyName]) -> Result<(), Fault> {

@@ -2,7 +2,8 @@
 //! number in a transaction of its own. They wait apart, so that they hold up no other counter.
 //!
 //! Whoever waits has taken nothing yet: once the row is free, all that came meanwhile is carried out together. So several
-//! instances on one busy counter take turns with full batches.
+//! instances on one busy counter take turns with full batches. As long as others draw between two turns, commands come here at
+//! once: trying first would cost a transaction that finds the row locked.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,14 +14,25 @@ use seqid_core::counter::CounterKey;
 use seqid_core::intake::Sealed;
 use seqid_core::store::StoreError;
 
-use crate::engine::{Engine, Failure, refuse};
+use crate::engine::{Engine, Failure, Turn, refuse};
 
 /// How many commands may wait for one locked counter.
 const CAPACITY: usize = 1_024;
 
+/// How many counters are known to be shared. More of them are tried first.
+const MOST_SHARED: usize = 1_024;
+
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(Mutex<HashMap<CounterKey, Vec<Deferred>>>);
+pub(crate) struct Waiting(Mutex<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    /// What waits, for each counter that a task waits for.
+    queues: HashMap<CounterKey, Vec<Deferred>>,
+    /// Counters that others draw from at the same time, each with the events that it had after our last turn.
+    shared: HashMap<CounterKey, u64>,
+}
 
 #[derive(Debug)]
 struct Deferred {
@@ -44,7 +56,7 @@ impl Waiting {
             sealed,
             since: Instant::now(),
         };
-        let (is_first, refused) = match engine.waiting.lock().entry(counter.clone()) {
+        let (is_first, refused) = match engine.waiting.lock().queues.entry(counter.clone()) {
             Entry::Occupied(mut queue) if queue.get().len() < CAPACITY => {
                 queue.get_mut().push(deferred);
                 (false, None)
@@ -64,31 +76,57 @@ impl Waiting {
         }
     }
 
-    /// Lets those of a batch wait whose counters are waited for, and answers the others.
-    pub(crate) fn join(&self, batch: Vec<Sealed>) -> Vec<Sealed> {
-        let mut queues = self.lock();
-        if queues.is_empty() {
-            return batch;
+    /// Lets those of a batch wait whose counters are waited for or shared, and answers the others.
+    pub(crate) async fn join(engine: &Arc<Engine>, batch: Vec<Sealed>) -> Vec<Sealed> {
+        let (others, begun) = engine.waiting.enqueue(batch);
+        for counter in begun {
+            let task = serve(Arc::clone(engine), counter);
+            engine.spawn(task).await;
+        }
+        others
+    }
+
+    /// Answers what need not wait, and the counters that a task is to wait for now.
+    fn enqueue(&self, batch: Vec<Sealed>) -> (Vec<Sealed>, Vec<CounterKey>) {
+        let mut counters = self.lock();
+        let Counters { queues, shared } = &mut *counters;
+        if queues.is_empty() && shared.is_empty() {
+            return (batch, Vec::new());
         }
         let since = Instant::now();
-        let mut others = Vec::with_capacity(batch.len());
+        let (mut others, mut begun) = (Vec::with_capacity(batch.len()), Vec::new());
         for sealed in batch {
-            let queue = sealed
-                .command
-                .act
-                .counter()
-                .and_then(|counter| queues.get_mut(counter));
+            let queue = sealed.command.act.counter().and_then(|counter| {
+                if !queues.contains_key(counter) && shared.contains_key(counter) {
+                    queues.insert(counter.clone(), Vec::new());
+                    begun.push(counter.clone());
+                }
+                queues.get_mut(counter)
+            });
             match queue {
                 Some(queue) if queue.len() < CAPACITY => queue.push(Deferred { sealed, since }),
                 _ => others.push(sealed),
             }
         }
-        others
+        (others, begun)
+    }
+
+    /// Takes note of a turn: others draw from the counter if it has other events than we left.
+    fn note(&self, counter: &CounterKey, turn: &Turn) {
+        let mut counters = self.lock();
+        let shared = &mut counters.shared;
+        let is_ours = shared.get(counter) == Some(&turn.found);
+        // A lone command gains nothing by it.
+        if is_ours || turn.decided.len() < 2 {
+            shared.remove(counter);
+        } else if shared.len() < MOST_SHARED || shared.contains_key(counter) {
+            shared.insert(counter.clone(), turn.left);
+        }
     }
 
     /// Whether anything waits for a counter. Once nothing does, the next one starts anew.
     fn is_needed(&self, counter: &CounterKey) -> bool {
-        let mut queues = self.lock();
+        let queues = &mut self.lock().queues;
         let needed = queues.get(counter).is_some_and(|queue| !queue.is_empty());
         if !needed {
             queues.remove(counter);
@@ -99,6 +137,7 @@ impl Waiting {
     /// Takes what waits for a counter.
     fn take(&self, counter: &CounterKey) -> Vec<Deferred> {
         self.lock()
+            .queues
             .get_mut(counter)
             .map(std::mem::take)
             .unwrap_or_default()
@@ -106,7 +145,7 @@ impl Waiting {
 
     /// Puts back what was taken and could not be carried out yet.
     fn put_back(&self, counter: &CounterKey, mut taken: Vec<Deferred>) {
-        let mut queues = self.lock();
+        let queues = &mut self.lock().queues;
         let queue = queues.entry(counter.clone()).or_default();
         taken.append(queue);
         *queue = taken;
@@ -117,14 +156,14 @@ impl Waiting {
         let is_over = |deferred: &mut Deferred| {
             deferred.sealed.command.is_late() || deferred.since.elapsed() >= longest
         };
-        let mut queues = self.lock();
+        let queues = &mut self.lock().queues;
         let queue = queues.get_mut(counter);
         queue
             .map(|queue| queue.extract_if(.., is_over).collect())
             .unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CounterKey, Vec<Deferred>>> {
+    fn lock(&self) -> MutexGuard<'_, Counters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -146,8 +185,9 @@ async fn serve(engine: Arc<Engine>, counter: CounterKey) {
                 .collect()
         };
         match engine.transact_patiently(&counter, take).await {
-            Ok(decided) => {
-                for (deferred, reply) in taken.into_iter().zip(decided) {
+            Ok(turn) => {
+                engine.waiting.note(&counter, &turn);
+                for (deferred, reply) in taken.into_iter().zip(turn.decided) {
                     // Whoever waits skips nothing.
                     let reply =
                         reply.map_or(Err(StoreError::Draining), |reply| reply.map_err(StoreError::from));
@@ -181,5 +221,46 @@ async fn serve(engine: Arc<Engine>, counter: CounterKey) {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seqid_core::counter::SequenceKey;
+    use seqid_core::field::FieldValues;
+    use seqid_core::names::{Prefix, Tenant};
+    use seqid_core::period::Period;
+
+    use super::*;
+
+    fn counter() -> CounterKey {
+        let sequence = SequenceKey::new(Tenant::default(), Prefix::new("INV").unwrap());
+        CounterKey::new(sequence, FieldValues::default(), Period::ALL)
+    }
+
+    fn turn(found: u64, left: u64) -> Turn {
+        let commands = usize::try_from(left - found).unwrap();
+        let decided = (0..commands).map(|_| None).collect();
+        Turn { found, left, decided }
+    }
+
+    #[test]
+    fn a_counter_is_shared_as_long_as_others_draw_between_our_turns() {
+        let (waiting, counter) = (Waiting::default(), counter());
+        let is_shared = || waiting.lock().shared.contains_key(&counter);
+        waiting.note(&counter, &turn(10, 12));
+        assert!(is_shared(), "it was locked");
+        waiting.note(&counter, &turn(15, 18));
+        assert!(is_shared(), "somebody drew three");
+        waiting.note(&counter, &turn(18, 20));
+        assert!(!is_shared(), "nobody drew");
+    }
+
+    #[test]
+    fn a_lone_command_is_tried_first() {
+        let (waiting, counter) = (Waiting::default(), counter());
+        waiting.note(&counter, &turn(10, 12));
+        waiting.note(&counter, &turn(15, 16));
+        assert!(waiting.lock().shared.is_empty());
     }
 }

@@ -142,10 +142,12 @@ impl Batch<'_> {
     }
 
     async fn write_events(&mut self, events: &[(i64, Linked)], moved: &[CounterKey]) -> Result<(), Fault> {
-        let moved: Vec<(i64, &CounterState)> = moved
+        let mut moved: Vec<(i64, &CounterState)> = moved
             .iter()
             .filter_map(|key| Some((*self.counters.get(key)?, self.snapshot.counter_state(key)?)))
             .collect();
+        // In the order of the index, as they were locked.
+        moved.sort_unstable_by_key(|(row, _)| *row);
         let all = || events.iter().map(|(_, linked)| &linked.event);
         let sequences = all().map(|event| self.sequences.get(event.subject.sequence()).copied());
         let mut keyed: Vec<([u8; 16], i64, i64)> = events
