@@ -72,8 +72,8 @@ impl Tables {
 struct Known {
     sequences: HashMap<SequenceKey, (i64, SequenceState)>,
     counters: HashMap<CounterKey, (i64, CounterState)>,
-    /// Rows of many more counters, by [`CounterKey::lane_hash`]: two counters may share one.
-    rows: HashMap<u64, i64>,
+    /// Rows of many more counters, by a part of their hashes: two counters may share one.
+    rows: HashMap<u32, u32>,
     /// Holds that began lately, by the row of the counter, the generation and the first number.
     holds: HashMap<(i64, u32, Number), Mark>,
 }
@@ -81,7 +81,7 @@ struct Known {
 impl Known {
     /// The most sequences, the most counters and the most holds that are remembered.
     const MOST: usize = 10_000;
-    /// The most rows of counters that are remembered: 36 MB, as much as the map takes from half of them on.
+    /// The most rows of counters that are remembered: 19 MB, as much as the map takes from half of them on.
     const MOST_ROWS: usize = 1_800_000;
 
     fn put_sequence(&mut self, key: &SequenceKey, id: i64, state: &SequenceState) {
@@ -145,12 +145,24 @@ impl Known {
         mark.hold.filter(|hold| hold.id == *id).map(|_| mark)
     }
 
+    /// A row that may be the counter's.
+    fn row(&self, key: &CounterKey) -> Option<i64> {
+        self.rows.get(&name_hash(key)).map(|id| i64::from(*id))
+    }
+
     fn put_row(&mut self, key: &CounterKey, id: i64) {
+        let Ok(id) = u32::try_from(id) else {
+            return;
+        };
         if self.rows.len() >= Self::MOST_ROWS {
             self.rows.clear();
         }
-        self.rows.insert(key.lane_hash(), id);
+        self.rows.insert(name_hash(key), id);
     }
+}
+
+fn name_hash(key: &CounterKey) -> u32 {
+    (key.lane_hash() >> 32) as u32
 }
 
 /// A counter's row and what is in it, as far as this transaction has to know.
@@ -316,7 +328,7 @@ impl<'a> Batch<'a> {
 
     fn find_counter(&mut self, sequence: i64, key: &CounterKey) -> Result<Found, Fault> {
         let (scope, period) = (key.scope().to_string(), key.period().to_string());
-        if let Some(id) = self.tables.known.rows.get(&key.lane_hash()).copied()
+        if let Some(id) = self.tables.known.row(key)
             && let Some(state) = self.read_counter(id, (sequence, &scope, &period))?
         {
             return Ok(self.found(key, id, state));
@@ -649,14 +661,14 @@ mod tests {
             panic!("{found:?}")
         };
         for forged in [*other, 999, *id] {
-            engine.tables.known.rows.insert(key.lane_hash(), forged);
+            engine.tables.known.put_row(key, forged);
             let mut batch = Batch::begin(&engine.connection, &mut engine.tables, SystemClock.now()).unwrap();
             batch.load_sequence(key.sequence().clone()).unwrap();
             let sequence = batch.sequences[key.sequence()];
             let loaded = batch.find_counter(sequence, key).unwrap();
             assert_eq!(loaded, Found::Counter(state.clone()), "from row {forged}");
             assert_eq!(batch.counters[key].id, *id);
-            assert_eq!(engine.tables.known.rows[&key.lane_hash()], *id);
+            assert_eq!(engine.tables.known.row(key), Some(*id));
             engine.connection.execute_batch("ROLLBACK").unwrap();
         }
     }
