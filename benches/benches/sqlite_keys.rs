@@ -41,21 +41,19 @@ fn main() -> Result<()> {
     let runtime = multi_thread()?;
     let folder = Folder::from_env_or(env!("CARGO_TARGET_TMPDIR"))?;
     let scratch = folder.scratch()?;
-    let path = scratch.path().join("keys.db");
-    copy_store(
-        &folder.filled("keys-1000000", |path| fill(path, &runtime))?,
-        &path,
-    )?;
-    let with = Embedded::open(&path)?;
+    let filled = folder.filled("keys-1000000", |path| fill(path, &runtime))?;
     let without = Embedded::open(&scratch.path().join("no-keys.db"))?;
     let prefix = Prefix::new("INV")?;
     runtime.block_on(without.define("INV", DefinitionSpec::of_format("INV-{seq:5}")))?;
 
-    let next = Cell::new(STORED);
     let mut table = Table::new(
         "Draws a second with a random key each, a million keys stored; the baseline draws without keys",
     );
     for callers in [64, 512] {
+        let path = scratch.path().join(format!("keys-{callers}.db"));
+        copy_store(&filled, &path)?;
+        let with = Embedded::open(&path)?;
+        let next = Cell::new(STORED);
         let mut with_keys = || {
             let (prefix, first) = (prefix.clone(), next.get());
             let request = move |n| keyed(&prefix, first + n);
@@ -75,11 +73,9 @@ fn main() -> Result<()> {
         let [ours, baseline] = interleaved(ROUNDS, [&mut with_keys, &mut without_keys])?;
         let name = format!("callers: {callers}");
         table.compare(&name, Unit::PerSecond, &ours, &baseline, Some(Bar::AtLeast(0.5)));
+        table.figure("  keys at the end", Unit::Plain, next.get() as f64, None);
+        runtime.block_on(with.close())?;
     }
-    table.figure("keys at the end", Unit::Plain, next.get() as f64, None);
     table.print();
-    runtime.block_on(async {
-        with.close().await?;
-        without.close().await
-    })
+    runtime.block_on(without.close())
 }
