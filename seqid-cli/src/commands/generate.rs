@@ -52,13 +52,13 @@ pub(crate) struct Man {
 }
 
 pub(crate) fn man(man: &Man, printer: &mut Printer) -> Result<Ended, Failure> {
-    let mut seqid = command_line::command();
-    seqid.build();
+    let mut seqid = command_line::command().disable_help_subcommand(true);
     if let Some(folder) = &man.output {
         let written = clap_mangen::generate_to(seqid, folder);
         written.map_err(|error| Failure::unwritten(&folder.display().to_string(), &error))?;
         return Ok(Ended::Done);
     }
+    seqid.build();
     let command = match &man.command {
         None => seqid,
         Some(name) => seqid.find_subcommand(name).cloned().ok_or_else(|| {
