@@ -8,6 +8,7 @@ use seqid_core::clock::{Clock, Seed, SystemClock};
 use seqid_core::event::Origin;
 use seqid_core::names::Label;
 use seqid_core::observer::Unobserved;
+use seqid_core::store::StoreError;
 use seqid_core::{CounterStore, IdempotencyKey, Issuer, Leased, Numbering, Tenant};
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 
@@ -106,7 +107,7 @@ impl Desk {
     pub(crate) fn failed_with(&self, key: Option<&IdempotencyKey>) -> impl Fn(seqid_core::Error) -> Failure {
         let (key, place) = (key.cloned(), self.place.clone());
         let service = self.embedded.is_none().then_some(place);
-        move |error| Failure::request(error, key.clone(), service.clone())
+        move |error| Failure::request(&error, key.clone(), service.as_deref())
     }
 
     /// Gives back what was leased, and closes the file.
@@ -118,7 +119,9 @@ impl Desk {
             store.give_back().await?;
             store.store().close().await
         };
-        closed.await.map_err(|error| self.failed()(error.into()))
+        closed
+            .await
+            .map_err(|error: StoreError| Failure::unclosed(&error))
     }
 }
 

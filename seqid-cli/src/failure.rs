@@ -75,6 +75,15 @@ impl Failure {
         Self::new(Ended::Unwritten, format!("cannot write {what}: {error}"))
     }
 
+    /// The command was carried out, and the data file could not be closed as it should be.
+    pub(crate) fn unclosed(error: &(dyn StdError + 'static)) -> Self {
+        let detail = format!(
+            "it was carried out, but the data file could not be closed: {}",
+            with_causes(error)
+        );
+        Self::new(Ended::Unwritten, detail)
+    }
+
     /// A data file cannot be opened. Nothing was asked of it.
     pub(crate) fn file(error: &OpenError) -> Self {
         let (ended, code) = match error {
@@ -94,42 +103,15 @@ impl Failure {
     }
 
     /// A request was refused or failed. It bore `key`; `service` is the address of who was asked, if it was a service.
-    pub(crate) fn request(error: Error, key: Option<IdempotencyKey>, service: Option<String>) -> Self {
+    pub(crate) fn request(error: &Error, key: Option<IdempotencyKey>, service: Option<&str>) -> Self {
         let code = error.code();
         let ended = match code.retry() {
             Retry::No => Ended::Refused,
             Retry::SameRequest => Ended::NotNow,
             Retry::SameKey => Ended::Unknown,
         };
-        let errors = match &error {
-            Error::Invalid { pointer, reason } => {
-                vec![json!({"pointer": pointer, "code": code.as_str(), "detail": reason.to_string()})]
-            }
-            error => error
-                .refusals()
-                .iter()
-                .map(|refusal| {
-                    json!({"pointer": refusal.pointer, "code": refusal.code.as_str(), "detail": refusal.detail})
-                })
-                .collect(),
-        };
-        let advice = match (code, &service) {
-            _ if ended == Ended::Unknown => Some(key.as_ref().map_or_else(
-                || "It may have been carried out. Repeat it as it is: what was done is not done twice.".to_owned(),
-                |key| format!("It may have been carried out. Repeat it with --key {key}: then it is carried out once."),
-            )),
-            (Code::StoreUnavailable, Some(service)) => Some(format!(
-                "Nothing was issued. Was the service meant that is asked at {service}? Start it, name another with --url \
-                 or SEQID_URL, or open a data file with --file."
-            )),
-            (Code::SequenceNotFound, _) => Some("`seqid define --help` shows how to define it.".to_owned()),
-            (Code::VersionRequired | Code::VersionMismatch, _) => Some(
-                "`seqid list` shows its version: give that with --if-version once you have looked at what it says."
-                    .to_owned(),
-            ),
-            _ => None,
-        };
-        let detail = match &error {
+        let key = key.filter(|_| ended == Ended::Unknown);
+        let detail = match error {
             Error::Store(StoreError::Unavailable(cause)) if service.is_some() => {
                 format!("the service does not answer: {}", innermost(&**cause))
             }
@@ -137,10 +119,10 @@ impl Failure {
         };
         Self {
             code: Some(code),
-            advice,
-            key: key.filter(|_| ended == Ended::Unknown),
+            advice: advice(code, key.as_ref(), service),
+            key,
             remaining: error.remaining(),
-            errors,
+            errors: member_errors(error),
             ..Self::new(ended, detail)
         }
     }
@@ -169,20 +151,15 @@ impl Failure {
 
     fn text(&self) -> String {
         let mut text = format!("seqid: {}", self.detail);
-        for error in &self.errors {
-            // A single error of a member is told by the detail already.
-            if self.errors.len() > 1 || self.code == Some(Code::DefinitionRefused) {
-                let member = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-                let line = format!(
-                    "\n  {} {}: {}",
-                    member("pointer"),
-                    member("code"),
-                    member("detail")
-                );
-                if !text.contains(&member("detail")) || self.errors.len() > 1 {
-                    text += &line;
-                }
-            }
+        // A single one is told by the detail already.
+        for error in self.errors.iter().filter(|_| self.errors.len() > 1) {
+            let member = |name: &str| error[name].as_str().unwrap_or_default();
+            text += &format!(
+                "\n  {} {}: {}",
+                member("pointer"),
+                member("code"),
+                member("detail")
+            );
         }
         if let Some(advice) = &self.advice {
             text += "\n";
@@ -219,6 +196,40 @@ impl From<io::Error> for Failure {
         }
         Self::unwritten("the answer", &error)
     }
+}
+
+/// What to do after a request was refused or failed.
+fn advice(code: Code, key: Option<&IdempotencyKey>, service: Option<&str>) -> Option<String> {
+    match (code, key, service) {
+        (code, Some(key), _) if code.retry() == Retry::SameKey => Some(format!(
+            "It may have been carried out. Repeat it with --key {key}: then it is carried out once."
+        )),
+        (code, None, _) if code.retry() == Retry::SameKey => {
+            Some("It may have been carried out. Repeat it as it is: what was done is not done twice.".to_owned())
+        }
+        (Code::StoreUnavailable, _, Some(service)) => Some(format!(
+            "Nothing was issued. Was the service meant that is asked at {service}? Start it, name another with --url or \
+             SEQID_URL, or open a data file with --file."
+        )),
+        (Code::SequenceNotFound, ..) => Some("`seqid define --help` shows how to define it.".to_owned()),
+        (Code::VersionRequired | Code::VersionMismatch, ..) => Some(
+            "`seqid list` shows its version: give that with --if-version once you have looked at what it says."
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// What is wrong with single members of the request, as a problem document has it.
+fn member_errors(error: &Error) -> Vec<Value> {
+    let member = |pointer: &str, code: &str, detail: String| json!({"pointer": pointer, "code": code, "detail": detail});
+    if let Error::Invalid { pointer, reason } = error {
+        return vec![member(pointer, Code::InvalidRequest.as_str(), reason.to_string())];
+    }
+    let refusals = error.refusals().iter();
+    refusals
+        .map(|refusal| member(&refusal.pointer, refusal.code.as_str(), refusal.detail.clone()))
+        .collect()
 }
 
 /// An error with its causes, those left out that were said already.

@@ -66,13 +66,12 @@ mod tests {
         Checkpoint::new(heads, Timestamp::from_micros(0))
     }
 
-    fn signed(key: &SigningKey, checkpoint: Checkpoint) -> Checkpoint {
-        let value = key.sign(&checkpoint.signed_bytes()).to_bytes();
-        let key = key.verifying_key().to_bytes();
-        Checkpoint {
-            signature: Some(Signature { key, value }),
-            ..checkpoint
-        }
+    fn signed(key: &SigningKey, mut checkpoint: Checkpoint) -> Checkpoint {
+        checkpoint.signature = Some(Signature {
+            key: key.verifying_key().to_bytes(),
+            value: key.sign(&checkpoint.signed_bytes()).to_bytes(),
+        });
+        checkpoint
     }
 
     #[test]
