@@ -141,7 +141,7 @@ impl List {
 }
 
 /// All parts of a list.
-pub(super) async fn whole<T, F>(part: impl Fn(Page) -> F) -> Result<Vec<T>, Error>
+pub(crate) async fn whole<T, F>(part: impl Fn(Page) -> F) -> Result<Vec<T>, Error>
 where
     F: Future<Output = Result<Listing<T>, Error>>,
 {
