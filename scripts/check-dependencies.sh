@@ -38,6 +38,11 @@ rules() {
         "$servers $composition seqid-server"
     echo "seqid-postgres $(without "$backends" seqid-postgres) $transports" \
         "$(without "$drivers" sqlx sqlx-core) $servers $composition seqid-server"
+    echo "seqid-verify $backends $transports seqid-client $drivers $servers $composition seqid-server"
+    # It opens an embedded file, and verifies a database; it serves nothing.
+    echo "seqid-cli seqid-redis seqid-amqp $transports redis lapin axum prometheus-client tracing-subscriber seqid-server"
+    # Whoever builds the service need not wait for the command line.
+    echo "seqid-server seqid-cli seqid-client clap_complete clap_mangen comfy-table indicatif hdrhistogram"
     echo "seqid-redis $(without "$backends" seqid-redis) $transports $(without "$drivers" redis)" \
         "$servers $composition seqid-server"
 }
@@ -81,7 +86,7 @@ refuse() {
 }
 
 check() {
-    local crate forbidden
+    local crate forbidden file
     while read -r crate forbidden; do
         refuse "$(below "$crate")" "$forbidden" "$crate must not depend on"
     done < <(rules)
@@ -89,6 +94,10 @@ check() {
         refuse "$(named_by "$crate")" "$backends" "$crate must not name a backend"
     done
     refuse "$(everything)" "$tls" "no crate may bring"
+    for file in $(grep -rl seqid_postgres seqid-cli/src | grep -Fxv seqid-cli/src/commands/verify.rs || true); do
+        echo "seqid-cli may name a database to verify it alone, not in $file" >&2
+        failed=1
+    done
     [[ $failed -eq 0 ]] && echo "dependencies: as they should be"
 }
 

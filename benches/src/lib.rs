@@ -9,6 +9,7 @@ pub mod process;
 mod random;
 mod report;
 mod rounds;
+mod serving;
 
 pub use callers::{Done, Until, closed_loop, current_thread, draws, multi_thread};
 pub use embedded::{Batches, Embedded};
@@ -17,3 +18,4 @@ pub use hand_made::HandMade;
 pub use random::{nth_key, scrambled};
 pub use report::{Bar, Table, Unit, percentile};
 pub use rounds::{empty_page_caches, interleaved, is_bench_run};
+pub use serving::Serving;

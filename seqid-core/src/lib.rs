@@ -11,6 +11,7 @@ pub mod counter;
 pub mod definition;
 pub mod error;
 pub mod event;
+pub mod event_table;
 pub mod export;
 pub mod field;
 pub mod gap_report;

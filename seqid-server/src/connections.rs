@@ -22,8 +22,9 @@ use tower::ServiceExt;
 use crate::metrics::Metrics;
 use crate::shutdown::stopped;
 
-/// The most connections at a time of either kind; more wait to be accepted. As many as requests may wait for the store.
-const MOST: usize = 8_192;
+/// The most connections at a time of either kind; more wait to be accepted. Twice as many as requests may wait for the store:
+/// most connections of a large installation are idle.
+pub(crate) const MOST: usize = 16_384;
 /// How many connections may wait to be accepted.
 pub(crate) const BACKLOG: u32 = 1_024;
 /// How long a connection may be idle, or take to send its headers. Longer than the minute after which proxies

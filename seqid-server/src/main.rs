@@ -6,6 +6,7 @@ mod compose;
 mod config;
 mod connections;
 mod ends;
+mod files;
 mod instance;
 mod metrics;
 mod recover;

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::connections::{Answering, Protocol};
 use crate::relay::Delivery;
 use crate::shutdown::Signals;
-use crate::{connections, say, telemetry};
+use crate::{connections, files, say, telemetry};
 
 /// The least time that events have to reach their file when the service stops.
 const LEAST_DELIVERY: Duration = Duration::from_secs(2);
@@ -28,6 +28,7 @@ const LEAST_DELIVERY: Duration = Duration::from_secs(2);
 /// Whatever keeps the service from starting, or from closing its store.
 pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config.log_level, config.log_format);
+    files::allow();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,22 +1,16 @@
 //! `seqid-server verify`.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::ArgMatches;
-use seqid_core::checkpoint::{Checkpoint, InvalidCheckpoint};
-use seqid_core::export::{self, Lines};
-use seqid_core::verify::{Fault, FaultKind, Report, Verifier};
-use serde_json::json;
+use seqid_core::verify::{Report, Verifier};
+use seqid_verify::{Kept, Outcome, PublicKey, of_export};
 
 use crate::config::Config;
-use crate::signing::{self, PublicKey};
 use crate::{compose, say, with_causes};
 
 /// What the command is for.
@@ -40,8 +34,6 @@ Examples:
 
 Exit codes: 0 nothing is wrong; 1 something is, and the first of it is listed; 2 it could not be read.";
 
-/// How many checkpoints are compared: each takes time in proportion to the counters.
-const COMPARED: usize = 64;
 /// How often progress is shown.
 const SHOWN: Duration = Duration::from_millis(200);
 
@@ -75,12 +67,12 @@ pub(crate) fn run(arguments: &Arguments, matches: &ArgMatches) -> ExitCode {
     match verify(arguments, matches) {
         Ok(outcome) => {
             let text = if arguments.json {
-                outcome.json()
+                outcome.json().to_string()
             } else {
                 outcome.text()
             };
             say(&mut io::stdout(), text.trim_end());
-            ExitCode::from(u8::from(!outcome.report.is_clean()))
+            ExitCode::from(u8::from(!outcome.is_clean()))
         }
         Err(error) => {
             say(
@@ -95,30 +87,13 @@ pub(crate) fn run(arguments: &Arguments, matches: &ArgMatches) -> ExitCode {
 fn verify(arguments: &Arguments, matches: &ArgMatches) -> anyhow::Result<Outcome> {
     let key = arguments.public_key.as_deref().map(PublicKey::read).transpose()?;
     let kept = Kept::read(&arguments.checkpoint, key.as_ref())?;
-    let mut verifier = Verifier::new().checkpoints(kept.compared());
-    for fault in kept.faults {
-        verifier.fault(fault);
+    if let Some(path) = &arguments.export {
+        let mut progress = Progress::new();
+        let (report, lines) = of_export(path, kept.verifier(), |read, size| progress.show(read, size))?;
+        return Ok(Outcome::new(path.display().to_string(), report, kept).lines(lines));
     }
-    let (source, report, lines) = match &arguments.export {
-        Some(path) => {
-            let (report, lines) = of_export(path, verifier.ids())?;
-            (path.display().to_string(), report, Some(lines))
-        }
-        None => {
-            let (source, report) = of_store(arguments.file.as_deref(), verifier, matches)?;
-            (source, report, None)
-        }
-    };
-    Ok(Outcome {
-        source,
-        report,
-        lines,
-        given: kept.checkpoints.len(),
-        newest: kept
-            .checkpoints
-            .into_iter()
-            .max_by_key(|kept| kept.heads.position),
-    })
+    let (source, report) = of_store(arguments.file.as_deref(), kept.verifier(), matches)?;
+    Ok(Outcome::new(source, report, kept))
 }
 
 /// The data file that is named, or what the configuration names.
@@ -158,208 +133,6 @@ fn of_file(path: &Path, verifier: Verifier) -> anyhow::Result<Report> {
     Ok(seqid_sqlite::verify(path, verifier, |position, last| {
         progress.show(position, last);
     })?)
-}
-
-fn of_export(path: &Path, mut verifier: Verifier) -> anyhow::Result<(Report, Lines)> {
-    let cannot = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(cannot)?;
-    let size = file.metadata().with_context(cannot)?.len();
-    let (mut progress, mut read) = (Progress::new(), 0);
-    let lines = export::read(BufReader::new(file), &mut verifier, |bytes| {
-        read += bytes;
-        progress.show(read, size);
-    })
-    .with_context(cannot)?;
-    ensure!(
-        lines.lines > 0 || size == 0 || lines.unfinished,
-        "{} holds no lines",
-        path.display()
-    );
-    Ok((verifier.finish(), lines))
-}
-
-/// Checkpoints that were kept elsewhere.
-#[derive(Debug, Default)]
-struct Kept {
-    checkpoints: Vec<Checkpoint>,
-    /// What is wrong with the checkpoints themselves.
-    faults: Vec<Fault>,
-}
-
-impl Kept {
-    fn read(paths: &[PathBuf], key: Option<&PublicKey>) -> anyhow::Result<Self> {
-        let mut kept = Self::default();
-        for path in paths {
-            kept.read_file(path, key)?;
-        }
-        Ok(kept)
-    }
-
-    fn read_file(&mut self, path: &Path, key: Option<&PublicKey>) -> anyhow::Result<()> {
-        let name = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-        let mut before: Option<Checkpoint> = None;
-        let values = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
-        for (value, place) in values.zip(1..) {
-            let called = format!("checkpoint {place} of {name}");
-            let value = value.with_context(|| format!("{called} is not JSON"))?;
-            let checkpoint = match Checkpoint::from_json(&value.to_string()) {
-                Ok(checkpoint) => checkpoint,
-                Err(InvalidCheckpoint::Edited) => {
-                    before = None;
-                    self.object(&called, None, "its content and its hash do not belong together");
-                    continue;
-                }
-                Err(error) => return Err(error).context(called),
-            };
-            let position = Some(checkpoint.heads.position);
-            if let Some(objection) = signing::objection(&checkpoint, key) {
-                self.object(&called, position, objection);
-            }
-            if let (Some(before), Some(previous)) = (&before, checkpoint.previous)
-                && before.hash() != previous
-            {
-                self.object(
-                    &called,
-                    position,
-                    "it names another before it: one was removed, or moved",
-                );
-            }
-            before = Some(checkpoint.clone());
-            self.checkpoints.push(checkpoint);
-        }
-        ensure!(
-            before.is_some() || !self.faults.is_empty(),
-            "{name} holds no checkpoint"
-        );
-        Ok(())
-    }
-
-    fn object(&mut self, called: &str, position: Option<u64>, objection: &str) {
-        self.faults.push(Fault {
-            kind: FaultKind::Checkpoint,
-            position,
-            subject: None,
-            n: None,
-            expected: format!("{called} as it was written"),
-            found: objection.to_owned(),
-        });
-    }
-
-    /// Those that are held against the events: all, or as many as are worth the time, the newest among them. Each covers
-    /// all that those before it do.
-    fn compared(&self) -> Vec<Checkpoint> {
-        let mut sorted: Vec<&Checkpoint> = self.checkpoints.iter().collect();
-        sorted.sort_by_key(|checkpoint| checkpoint.heads.position);
-        let Some(last) = sorted.len().checked_sub(1) else {
-            return Vec::new();
-        };
-        let places: BTreeSet<usize> = (0..COMPARED).map(|at| last * at / (COMPARED - 1)).collect();
-        places.into_iter().map(|at| sorted[at].clone()).collect()
-    }
-}
-
-/// What is told.
-struct Outcome {
-    source: String,
-    report: Report,
-    lines: Option<Lines>,
-    given: usize,
-    newest: Option<Checkpoint>,
-}
-
-impl Outcome {
-    fn text(&self) -> String {
-        let Report {
-            events,
-            counters,
-            heads,
-            found,
-            ..
-        } = &self.report;
-        let source = &self.source;
-        let verdict = match found {
-            0 => "nothing is wrong".to_owned(),
-            1 => "SOMETHING IS WRONG, 1 fault".to_owned(),
-            more => format!("SOMETHING IS WRONG, {more} faults"),
-        };
-        let mut text = format!(
-            "{source}: {verdict}. Checked were {events} events up to position {}; counters: {counters}.\n",
-            heads.position
-        );
-        for (fault, place) in self.report.faults.iter().zip(1..) {
-            let _infallible = writeln!(text, "{place}. {fault}");
-        }
-        if self.report.faults.len() as u64 != *found {
-            text += "The others are not listed.\n";
-        }
-        if let Some(remark) = self.report.remarks.first() {
-            let _infallible = writeln!(
-                text,
-                "Worth a look, and no proof of anything: {remark}. There are {} of these.",
-                self.report.remarked
-            );
-        }
-        if let Some(lines) = self.lines {
-            if lines.repeated > 0 {
-                let _infallible = writeln!(
-                    text,
-                    "{} lines were delivered twice, which happens after a crash.",
-                    lines.repeated
-                );
-            }
-            if lines.unfinished {
-                text += "The last line has no end and was not read: it is being written, or its writer was killed.\n";
-            }
-        }
-        text + &self.about_checkpoints()
-    }
-
-    fn about_checkpoints(&self) -> String {
-        let Some(newest) = &self.newest else {
-            return "No checkpoint was given, so it is not shown that nothing was cut off at the end, and that not all was \
-                    written anew: keep checkpoints elsewhere and give them with --checkpoint.\n"
-                .to_owned();
-        };
-        format!(
-            "Checkpoints: {} given, {} compared, {} agree. The newest is of {} and covers the events up to position {}.\n",
-            self.given,
-            self.given.min(COMPARED),
-            self.report.checkpoints,
-            newest.at,
-            newest.heads.position
-        )
-    }
-
-    fn json(&self) -> String {
-        let report = &self.report;
-        let heads = Checkpoint::new(report.heads, seqid_core::time::Timestamp::from_micros(0));
-        let heads = serde_json::to_value(&heads).unwrap_or_default();
-        let remarks: Vec<_> = report
-            .remarks
-            .iter()
-            .map(|remark| json!({"position": remark.position, "at": remark.at, "before": remark.before}))
-            .collect();
-        json!({
-            "clean": report.is_clean(),
-            "source": self.source,
-            "authority": heads["authority"],
-            "incarnation": heads["incarnation"],
-            "position": heads["position"],
-            "events": report.events,
-            "counters": report.counters,
-            "chains": heads["chains"],
-            "heads": heads["heads"],
-            "checkpoints": {"given": self.given, "compared": self.given.min(COMPARED), "agree": report.checkpoints},
-            "found": report.found,
-            "faults": report.faults,
-            "remarked": report.remarked,
-            "remarks": remarks,
-            "repeated_lines": self.lines.map(|lines| lines.repeated),
-            "unfinished": self.lines.map(|lines| lines.unfinished),
-        })
-        .to_string()
-    }
 }
 
 /// A line on the terminal that says how far it has come.

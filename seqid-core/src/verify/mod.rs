@@ -303,6 +303,17 @@ impl Verifier {
         }
     }
 
+    /// A counter as the events so far leave it; `None` where none of it came, and where its chain is broken.
+    #[must_use]
+    pub fn counter(&self, key: &CounterKey) -> Option<CounterState> {
+        let chain = self.chains.get(&Subject::Counter(key.clone()))?;
+        let counter = chain.counter.as_ref().filter(|_| !chain.broken)?;
+        Some(CounterState {
+            chain: chain.head,
+            ..counter.state.clone()
+        })
+    }
+
     /// What was found. Nothing is added to the log any more.
     #[must_use]
     pub fn finish(mut self) -> Report {

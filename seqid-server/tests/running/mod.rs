@@ -109,6 +109,15 @@ impl Server {
         answer.json()["number"].as_u64().expect("a number")
     }
 
+    /// Bytes of memory that it has in use.
+    #[track_caller]
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().unwrap() * 1_024
+    }
+
     /// Sends SIGTERM, SIGINT and such.
     pub fn signal(&self, name: &str) {
         let status = Command::new("sh")
