@@ -40,6 +40,8 @@ rules() {
         "$(without "$drivers" sqlx sqlx-core) $servers $composition seqid-server"
     echo "seqid-redis $(without "$backends" seqid-redis) $transports $(without "$drivers" redis)" \
         "$servers $composition seqid-server"
+    echo "seqid-amqp $(without "$backends" seqid-amqp) $transports $(without "$drivers" lapin)" \
+        "$servers $composition seqid-server"
 }
 
 # The crates below a crate, itself left out, with all features on.
