@@ -31,9 +31,11 @@ fn processes_with(word: &str) -> String {
         .join("\n")
 }
 
-/// Of the name servers of this machine, none is left that a private node needed.
+/// How the name server of a node shows in a listing of processes.
 fn name_server_of(server: &RabbitMqServer) -> String {
-    let output = server.ctl(&["eval", "os:getenv(\"ERL_EPMD_PORT\")."]).unwrap();
+    let output = server
+        .ctl(&["eval", "os:getenv(\"ERL_EPMD_PORT\")."])
+        .expect("it answers");
     format!("epmd -port {}", output.trim_matches('"'))
 }
 

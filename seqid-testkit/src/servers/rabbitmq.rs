@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::ServerError;
 use super::guardian::Guardian;
 use super::ports::{HOST, free_port, is_free};
-use super::processes::{signal, wait_until};
+use super::processes::{signal, wait_for};
 
 const USER: &str = "guest";
 const PASSWORD: &str = "guest";
 /// What nodes and their tools show each other. They are private by their folder and their address.
 const COOKIE: &str = "seqid-testkit";
+
+/// A node takes a quarter of a minute of two cores to start, and far longer where others need them too.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What each node is set to.
 const SETTINGS: [(&str, &str); 4] = [
@@ -203,7 +207,7 @@ impl RabbitMqServer {
     ///
     /// # Errors
     ///
-    /// When it could not be signalled or outlived it by a minute.
+    /// When it could not be signalled or outlived it by five minutes.
     pub fn kill(&mut self) -> Result<(), ServerError> {
         self.end("QUIT")
     }
@@ -212,7 +216,7 @@ impl RabbitMqServer {
     ///
     /// # Errors
     ///
-    /// When it could not be signalled or took more than a minute.
+    /// When it could not be signalled or took more than five minutes.
     pub fn stop(&mut self) -> Result<(), ServerError> {
         self.end("TERM")
     }
@@ -235,7 +239,7 @@ impl RabbitMqServer {
         arguments.extend(["sh", "-c", NODE, "node"].map(OsString::from));
         arguments.push(self.programs.join("rabbitmq-server").into());
         self.process = Some(self.guardian.start(Path::new("env"), &arguments)?);
-        let ready = wait_until(|| {
+        let ready = wait_for(PATIENCE, || {
             if self.process_id().is_none() {
                 return Err(ServerError::Failed {
                     program: "rabbitmq-server".to_owned(),
@@ -326,7 +330,7 @@ impl RabbitMqServer {
             return Ok(());
         };
         signal(name, &[id])?;
-        let ended = wait_until(|| Ok(self.process_id().is_none()))?;
+        let ended = wait_for(PATIENCE, || Ok(self.process_id().is_none()))?;
         self.in_time(ended, "ending the server")?;
         self.process = None;
         self.guardian.forget()
