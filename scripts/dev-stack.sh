@@ -72,7 +72,7 @@ until_so() {
     local what=$1 begun=$SECONDS
     shift
     until "$@" >/dev/null 2>&1; do
-        if ! kill -s 0 "${started[-1]}" 2>/dev/null || [[ $((SECONDS - begun)) -gt 120 ]]; then
+        if ! kill -s 0 "${started[-1]}" 2>/dev/null || [[ $((SECONDS - begun)) -gt 600 ]]; then
             echo "$what does not start:" >&2
             tail -n 20 "$folder"/*.log >&2
             exit 1

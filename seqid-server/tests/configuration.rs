@@ -443,18 +443,18 @@ fn a_database_that_is_not_there_keeps_the_service_from_starting() {
 #[test]
 fn a_variable_of_a_backend_that_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for (variable, backend) in [("REDIS_ADDR", "Redis")] {
-        run(program(folder.path()).env("PORT", "0").env(variable, "secret:1"))
-            .refused(&[variable, "no", backend]);
-        let ended = run(check_config(folder.path()).env(variable, "secret:1"));
-        ended.refused(&[variable]);
-        assert!(
-            !ended.stderr.contains("secret"),
-            "such values hold passwords: {}",
-            ended.stderr
-        );
-        in_effect(&run(check_config(folder.path()).env(variable, "")));
-    }
+    run(program(folder.path())
+        .env("PORT", "0")
+        .env("REDIS_ADDR", "secret:1"))
+    .refused(&["REDIS_ADDR", "no", "Redis"]);
+    let ended = run(check_config(folder.path()).env("REDIS_ADDR", "secret:1"));
+    ended.refused(&["REDIS_ADDR"]);
+    assert!(
+        !ended.stderr.contains("secret"),
+        "such values hold passwords: {}",
+        ended.stderr
+    );
+    in_effect(&run(check_config(folder.path()).env("REDIS_ADDR", "")));
 }
 
 #[test]

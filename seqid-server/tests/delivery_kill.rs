@@ -37,7 +37,7 @@ fn draw(services: &Mutex<Vec<SocketAddr>>, stop: &AtomicBool, caller: usize) -> 
         match answer {
             Ok(None) => {}
             Ok(Some(answer)) if answer.status == 200 => {
-                numbers.push(answer.json()["number"].as_u64().unwrap())
+                numbers.push(answer.json()["number"].as_u64().unwrap());
             }
             _ => {
                 client = None;
