@@ -45,6 +45,8 @@ rules() {
     echo "seqid-server seqid-cli seqid-client clap_complete clap_mangen comfy-table indicatif hdrhistogram"
     echo "seqid-redis $(without "$backends" seqid-redis) $transports $(without "$drivers" redis)" \
         "$servers $composition seqid-server"
+    echo "seqid-amqp $(without "$backends" seqid-amqp) $transports $(without "$drivers" lapin)" \
+        "$servers $composition seqid-server"
 }
 
 # The crates below a crate, itself left out, with all features on.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, the programs of PostgreSQL and Redis,
-# of which tests start servers of their own, and Python and Node with the gRPC packages of the clients that are tested, which
-# go below the target folder. Only what is missing.
+# Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, the programs of PostgreSQL, Redis and
+# RabbitMQ, of which tests start servers of their own, and Python and Node with the packages of the clients that are tested,
+# which go below the target folder. Only what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,6 +35,12 @@ has_redis() (
     command -v redis-server && command -v redis-cli
 ) >/dev/null
 
+# Not those of /usr/sbin, which only root and the account of the machine's own server can run.
+has_rabbitmq() (
+    PATH=${SEQID_RABBITMQ_BIN-/usr/lib/rabbitmq/bin:$PATH}
+    command -v rabbitmq-server && command -v rabbitmqctl
+) >/dev/null
+
 missing=()
 compiles || missing+=(gcc libc6-dev)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
@@ -42,6 +48,7 @@ command -v ps >/dev/null && command -v pkill >/dev/null || missing+=(procps)
 has_postgres || missing+=(postgresql)
 # Sentinels and clusters run the same program.
 has_redis || missing+=(redis-server)
+has_rabbitmq || missing+=(rabbitmq-server)
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
@@ -96,10 +103,14 @@ if [[ " ${missing[*]} " == *" postgresql "* ]]; then
     echo "create_main_cluster = false" |
         "${as_root[@]}" tee /etc/postgresql-common/createcluster.d/seqid-tests.conf >/dev/null
 fi
-# The same for a Redis on port 6379: packages start no service that this file forbids, and what is enabled would start with
-# the machine.
+# The same for a Redis on port 6379 and a RabbitMQ on 5672: packages start no service that this file forbids, and what is
+# enabled would start with the machine.
 policy=/usr/sbin/policy-rc.d
-if [[ " ${missing[*]} " == *" redis-server "* ]]; then
+quiet=()
+for package in redis-server rabbitmq-server; do
+    [[ " ${missing[*]} " != *" $package "* ]] || quiet+=("$package")
+done
+if [[ ${#quiet[@]} -gt 0 ]]; then
     give_back() {
         "${as_root[@]}" rm -f "$policy"
         [[ ! -e $policy.kept ]] || "${as_root[@]}" mv "$policy.kept" "$policy"
@@ -108,14 +119,15 @@ if [[ " ${missing[*]} " == *" redis-server "* ]]; then
     [[ ! -e $policy ]] || "${as_root[@]}" mv "$policy" "$policy.kept"
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
-    install redis-server
+    install "${quiet[@]}"
     if command -v systemctl >/dev/null; then
-        "${as_root[@]}" systemctl disable --quiet redis-server 2>/dev/null || true
+        "${as_root[@]}" systemctl disable --quiet "${quiet[@]}" 2>/dev/null || true
     fi
 fi
 install "${missing[@]}"
 compiles || cannot "the C compiler still does not work"
 has_postgres || cannot "the programs of PostgreSQL are still not there"
 has_redis || cannot "the programs of Redis are still not there"
+has_rabbitmq || cannot "the programs of RabbitMQ are still not there"
 python_client
 node_client

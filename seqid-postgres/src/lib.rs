@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod audit;
+mod audit_table;
 mod batch;
 mod columns;
 mod config;
@@ -29,6 +30,7 @@ mod verify;
 mod waiting;
 mod write;
 
+pub use audit_table::{AuditTable, Missing, Recording};
 pub use config::PostgresConfig;
 pub use error::{OpenError, Restored};
 pub use recover::{RecoveryReport, recover};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
 use axum::Router;
+use seqid_amqp::AmqpSink;
 use seqid_core::clock::{Clock, Seed, SystemClock};
-use seqid_core::json_lines::JsonLines;
 use seqid_core::names::Label;
-use seqid_core::store::{AuditLog, Capabilities, EventSource, Ledger, StoreError};
+use seqid_core::store::{AuditLog, AuditSink, Capabilities, EventSource, Ledger, StoreError};
 use seqid_core::{Code, Issuer, Leased};
 use seqid_postgres::PostgresStore;
 use seqid_sqlite::{SqliteConfig, SqliteStore};
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::ends::Ends;
 use crate::instance;
 use crate::metrics::Metrics;
-use crate::relay::{self, Lag, Progress};
+use crate::relay::{self, Broker, Lag, Progress};
 use crate::signing::CheckpointKey;
 
 /// A store that the service can be composed over.
@@ -72,7 +72,7 @@ pub(crate) struct Composed {
     /// Where the numbers are.
     pub(crate) store: Arc<dyn Served>,
     /// Where events are delivered to, and how far that has come.
-    pub(crate) events: Option<(JsonLines, Arc<Progress>)>,
+    pub(crate) events: Option<(Arc<dyn AuditSink>, Arc<Progress>)>,
     /// Where checkpoints are appended.
     pub(crate) checkpoints: Option<CheckpointFile>,
     /// What answers requests over REST.
@@ -100,15 +100,12 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
         .transpose()?;
     let ends = Arc::new(Ends::new(Arc::clone(&clock)));
     let mut metrics = Metrics::new(clock.now(), Arc::clone(&ends));
-    let progress = config
-        .events_file
-        .as_ref()
-        .map(|_| Arc::new(Progress::new(Arc::clone(&clock))));
+    let sink = open_sink(config, &mut metrics).await?;
+    let progress = sink.as_ref().map(|_| Arc::new(Progress::new(Arc::clone(&clock))));
     if let Some(progress) = &progress {
         metrics.add(Lag(Arc::clone(progress)));
     }
     let metrics = Arc::new(metrics);
-    let sink = open_sink(config).await?;
     let (store, clock) = open(config, clock, Arc::clone(&metrics)).await?;
     verify(store.capabilities())?;
 
@@ -196,15 +193,20 @@ impl Surroundings {
     }
 }
 
-/// Opens the file of events before the store: a wrong one is found before a number is given.
-async fn open_sink(config: &Config) -> anyhow::Result<Option<JsonLines>> {
+/// Where events go. A file is opened before the store: a wrong one is found before a number is given. A broker may be away:
+/// numbers are drawn all the same, and their events wait in the store.
+async fn open_sink(config: &Config, metrics: &mut Metrics) -> anyhow::Result<Option<Arc<dyn AuditSink>>> {
+    if let Some(broker) = config.broker.clone() {
+        let sink = Arc::new(AmqpSink::new(broker));
+        metrics.add(Broker(Arc::clone(&sink)));
+        return Ok(Some(sink));
+    }
     let Some(path) = config.events_file.clone() else {
         return Ok(None);
     };
     let opened = tokio::task::spawn_blocking(move || relay::open(&path)).await;
-    opened
-        .context("the file of events could not be opened")?
-        .map(Some)
+    let file = opened.context("the file of events could not be opened")??;
+    Ok(Some(Arc::new(file)))
 }
 
 /// Opens the store, and answers the clock that an issuer over it reads.

@@ -1,5 +1,6 @@
 //! What an operator can set, read from flags, environment and file, and checked before anything is opened.
 
+mod broker;
 mod database;
 mod sources;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use seqid_amqp::AmqpConfig;
 use seqid_core::ImplicitPolicy;
 use seqid_core::time::Zone;
 use seqid_postgres::PostgresConfig;
@@ -135,7 +137,23 @@ pub(crate) struct Settings {
     #[arg(long, global = true, env = "SEQID_DEADLINE_MS", value_name = "MILLISECONDS")]
     deadline_ms: Option<String>,
 
-    /// File to which every event is appended as a line of JSON [default: none]
+    /// URL of a RabbitMQ broker that every event is published to: amqp://user:password@host:5672/virtual-host. `worker` takes
+    /// them from there [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "RABBITMQ_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    rabbitmq_url: Option<String>,
+
+    /// Name of the exchange that events are published to, and of the queue that workers take them from
+    /// [default: seqid.events]
+    #[arg(long, global = true, env = "QUEUE_NAME", value_name = "NAME")]
+    queue_name: Option<String>,
+
+    /// File to which every event is appended as a line of JSON; not beside RABBITMQ_URL [default: none]
     #[arg(long, global = true, env = "SEQID_EVENTS_FILE", value_name = "PATH")]
     events_file: Option<String>,
 
@@ -159,7 +177,7 @@ pub(crate) struct Settings {
 
 /// Variables of backends and transports that this build does not have. Ignoring one would let an operator believe
 /// that the service runs on it.
-const ABSENT: [(&str, &str); 2] = [("RABBITMQ_URL", "RabbitMQ"), ("REDIS_ADDR", "Redis")];
+const ABSENT: [(&str, &str); 1] = [("REDIS_ADDR", "Redis")];
 
 /// The configuration in effect.
 #[derive(Debug, Clone)]
@@ -186,6 +204,8 @@ pub(crate) struct Config {
     pub(crate) key_retention: Duration,
     /// How long a request may wait for the store.
     pub(crate) deadline: Duration,
+    /// The broker that events are published to.
+    pub(crate) broker: Option<AmqpConfig>,
     /// Where events are appended.
     pub(crate) events_file: Option<PathBuf>,
     /// Where checkpoints are appended.
@@ -263,7 +283,15 @@ impl Config {
             "a whole number from 1 to 600000",
             |text| within(text, 1, 600_000).map(Duration::from_millis),
         );
+        let broker = broker::read(&mut sources);
         let events_file = sources.read_optional("events_file", "a path", path);
+        if broker.is_some() && events_file.is_some() {
+            // An event is acknowledged once: with two readers, what one has not taken would be gone with the other's word.
+            sources.refuse(
+                "RABBITMQ_URL and SEQID_EVENTS_FILE are both set, and each event is delivered to one place: set one of them"
+                    .to_owned(),
+            );
+        }
         let checkpoint_file = sources.read_optional("checkpoint_file", "a path", path);
         let checkpoint_every = sources.read(
             "checkpoint_seconds",
@@ -292,6 +320,7 @@ impl Config {
             allow_repeats,
             key_retention: retention,
             deadline,
+            broker,
             events_file,
             checkpoint_file,
             checkpoint_every,

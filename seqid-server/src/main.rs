@@ -5,6 +5,7 @@ mod checkpoints;
 mod compose;
 mod config;
 mod connections;
+mod dead_letters;
 mod ends;
 mod files;
 mod instance;
@@ -16,6 +17,7 @@ mod shutdown;
 mod signing;
 mod telemetry;
 mod verify;
+mod worker;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -52,6 +54,12 @@ struct CommandLine {
 enum Command {
     /// Serve requests until SIGTERM or SIGINT. The default
     Serve,
+    /// Take events from RabbitMQ and record them in the audit of a PostgreSQL database, until SIGTERM or SIGINT
+    #[command(long_about = worker::ABOUT)]
+    Worker,
+    /// Look at messages that a worker could not record, or put them back into the queue
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Accept a data file that was restored from a backup, or copied, so that it can be served again
     #[command(long_about = recover::ABOUT)]
     Recover(recover::Arguments),
@@ -88,6 +96,8 @@ fn run(command: Command, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode>
     let config = || Config::read(matches);
     match command {
         Command::Serve => serve::run(config()?),
+        Command::Worker => worker::run(config()?),
+        Command::DeadLetters(command) => dead_letters::run(&config()?, &command),
         Command::Recover(arguments) => recover::run(&config()?, arguments),
         Command::Backup(arguments) => backup::run(&config()?, &arguments),
         Command::Verify(arguments) => Ok(verify::run(&arguments, matches)),

@@ -1,4 +1,4 @@
-//! Events on their way from the store to a file of JSON lines.
+//! Events on their way from the store to a broker, or to a file of JSON lines.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use seqid_amqp::{AmqpSink, SinkState};
 use seqid_core::clock::Clock;
 use seqid_core::event::Recorded;
 use seqid_core::json_lines::JsonLines;
 use seqid_core::relay::Relay;
-use seqid_core::store::{EventSource, StoreError};
+use seqid_core::store::{AuditSink, EventSource, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -35,21 +36,25 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// Begins to deliver.
-    pub(crate) fn start(source: Arc<dyn EventSource>, sink: JsonLines, progress: Arc<Progress>) -> Self {
+    pub(crate) fn start(
+        source: Arc<dyn EventSource>,
+        sink: Arc<dyn AuditSink>,
+        progress: Arc<Progress>,
+    ) -> Self {
         let (stop, stopping) = watch::channel(false);
         let drained = Arc::new(Notify::new());
         let outbox = Outbox {
             source,
             stopping,
             drained: Arc::clone(&drained),
-            progress,
+            progress: Arc::clone(&progress),
         };
         let running = tokio::spawn(async move {
             let relay = Relay::new(outbox, sink);
             tokio::select! {
                 () = relay.run(|error| {
-                    let cause = std::error::Error::source(error).map(ToString::to_string);
-                    tracing::warn!(%error, cause, "events were not delivered; they are tried again");
+                    progress.failures.inc();
+                    tracing::warn!(error = error as &dyn std::error::Error, "events were not delivered; they are tried again");
                 }) => {}
                 () = drained.notified() => {}
             }
@@ -128,6 +133,7 @@ pub(crate) struct Progress {
     oldest: AtomicI64,
     taken: AtomicI64,
     events: Counter,
+    failures: Counter,
 }
 
 impl Progress {
@@ -137,6 +143,7 @@ impl Progress {
             oldest: AtomicI64::new(i64::MAX),
             taken: AtomicI64::new(0),
             events: Counter::default(),
+            failures: Counter::default(),
         }
     }
 
@@ -172,11 +179,49 @@ pub(crate) struct Lag(pub(crate) Arc<Progress>);
 impl Collector for Lag {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let lag = ConstGauge::new(self.0.lag().as_secs_f64());
-        let help = "Age of the oldest event that waits to be written to the events file";
+        let help = "Age of the oldest event that waits to be delivered";
         lag.encode(encoder.encode_descriptor("seqid_relay_lag_seconds", help, None, lag.metric_type())?)?;
-        let events = &self.0.events;
-        let help = "Events written to the events file";
-        events.encode(encoder.encode_descriptor("seqid_relay_events", help, None, events.metric_type())?)
+        for (name, help, counter) in [
+            (
+                "seqid_relay_events",
+                "Events delivered to the broker, or to the events file",
+                &self.0.events,
+            ),
+            (
+                "seqid_relay_failures",
+                "Attempts to deliver events that failed; they are repeated",
+                &self.0.failures,
+            ),
+        ] {
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows among the metrics how a sink stands with its broker.
+#[derive(Debug)]
+pub(crate) struct Broker(pub(crate) Arc<AmqpSink>);
+
+impl Collector for Broker {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let state = self.0.state();
+        for (name, help, so) in [
+            (
+                "seqid_broker_connected",
+                "1 while there is a connection to the broker",
+                state != SinkState::Away,
+            ),
+            (
+                "seqid_broker_blocked",
+                "1 while the broker takes no messages, because it is short of memory or disk",
+                state == SinkState::Blocked,
+            ),
+        ] {
+            let gauge = ConstGauge::new(i64::from(so));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 
@@ -207,7 +252,7 @@ mod tests {
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _, Seed(1)));
         for round in 1..=3 {
             let progress = Arc::new(Progress::new(Arc::clone(&clock) as _));
-            let delivery = Delivery::start(Arc::clone(&store) as _, open(&path).unwrap(), progress);
+            let delivery = Delivery::start(Arc::clone(&store) as _, Arc::new(open(&path).unwrap()), progress);
             drawn(&store, 10).await;
             delivery.finish(Duration::from_secs(10)).await;
             let lines = std::fs::read_to_string(&path).unwrap().lines().count();

@@ -27,6 +27,20 @@ const LEAST_DELIVERY: Duration = Duration::from_secs(2);
 /// # Errors
 /// Whatever keeps the service from starting, or from closing its store.
 pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    until_stopped(config, serve)
+}
+
+/// Runs until it ends by itself, which the first signal asks it for, or until the second.
+///
+/// # Errors
+/// Those of what runs.
+pub(crate) fn until_stopped<F>(
+    config: Config,
+    what: impl FnOnce(Config, watch::Receiver<bool>) -> F,
+) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
     telemetry::start(&config.log_level, config.log_format);
     files::allow();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -36,7 +50,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     let ended = runtime.block_on(async {
         let signals = Signals::listen().context("cannot listen for signals")?;
         let (stop, stopping) = watch::channel(false);
-        let mut serving = tokio::spawn(serve(config, stopping));
+        let mut serving = tokio::spawn(what(config, stopping));
         tokio::select! {
             ended = &mut serving => ended.context("the service failed")?.map(|()| None),
             asked = signals.second(&stop) => Ok(Some(asked)),
@@ -132,7 +146,7 @@ async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()
 
 /// Takes the address without answering on it yet: a port that is taken is found before the store is touched, and
 /// nobody connects before there is somebody to answer.
-fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpSocket> {
+pub(crate) fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpSocket> {
     let attempt = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()
@@ -148,7 +162,7 @@ fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpSocket> {
 }
 
 /// Begins to accept connections, and tells where.
-fn listen(
+pub(crate) fn listen(
     socket: TcpSocket,
     address: SocketAddr,
     variable: &str,

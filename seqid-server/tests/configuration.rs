@@ -443,18 +443,46 @@ fn a_database_that_is_not_there_keeps_the_service_from_starting() {
 #[test]
 fn a_variable_of_a_backend_that_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for (variable, backend) in [("RABBITMQ_URL", "RabbitMQ"), ("REDIS_ADDR", "Redis")] {
-        run(program(folder.path()).env("PORT", "0").env(variable, "secret:1"))
-            .refused(&[variable, "no", backend]);
-        let ended = run(check_config(folder.path()).env(variable, "secret:1"));
-        ended.refused(&[variable]);
-        assert!(
-            !ended.stderr.contains("secret"),
-            "such values hold passwords: {}",
-            ended.stderr
-        );
-        in_effect(&run(check_config(folder.path()).env(variable, "")));
-    }
+    run(program(folder.path())
+        .env("PORT", "0")
+        .env("REDIS_ADDR", "secret:1"))
+    .refused(&["REDIS_ADDR", "no", "Redis"]);
+    let ended = run(check_config(folder.path()).env("REDIS_ADDR", "secret:1"));
+    ended.refused(&["REDIS_ADDR"]);
+    assert!(
+        !ended.stderr.contains("secret"),
+        "such values hold passwords: {}",
+        ended.stderr
+    );
+    in_effect(&run(check_config(folder.path()).env("REDIS_ADDR", "")));
+}
+
+#[test]
+fn a_broker_is_named_by_a_url_that_nobody_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = run(check_config(folder.path())
+        .env("RABBITMQ_URL", "amqp://erp:secret@broker/books")
+        .env("QUEUE_NAME", "erp.numbers"));
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert!(!shown.stdout.contains("secret"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("queue_name = \"erp.numbers\""),
+        "{}",
+        shown.stdout
+    );
+    let longest = "q".repeat(200);
+    run(check_config(folder.path()).env("QUEUE_NAME", format!("{longest}q")))
+        .refused(&["QUEUE_NAME", "1 to 200"]);
+    in_effect(&run(check_config(folder.path()).env("QUEUE_NAME", &longest)));
+    let wrong = run(check_config(folder.path()).env("RABBITMQ_URL", "http://erp:secret@broker"));
+    wrong.refused(&["RABBITMQ_URL", "amqp://"]);
+    assert!(!wrong.stderr.contains("secret"), "{}", wrong.stderr);
+    run(check_config(folder.path()).env("RABBITMQ_URL", "amqps://broker"))
+        .refused(&["RABBITMQ_URL", "amqp-tls"]);
+    run(check_config(folder.path())
+        .env("RABBITMQ_URL", "amqp://broker")
+        .env("SEQID_EVENTS_FILE", "events.jsonl"))
+    .refused(&["RABBITMQ_URL", "SEQID_EVENTS_FILE", "set one"]);
 }
 
 #[test]

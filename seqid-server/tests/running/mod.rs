@@ -63,8 +63,8 @@ impl Server {
         let mut child = command.spawn().expect("the program runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut banner = String::new();
-        // The banner ends with the address of the documentation.
-        while !banner.contains("/docs") {
+        // The banner of a service ends with the address of the documentation, that of a worker with that of the metrics.
+        while !(banner.contains("/docs") || banner.contains("/metrics")) {
             if stdout.read_line(&mut banner).expect("the banner can be read") == 0 {
                 let output = child.wait_with_output().expect("the program ends");
                 panic!(

@@ -42,8 +42,8 @@ pub enum ServerError {
         /// What it printed about it, or the end of its log.
         output: String,
     },
-    /// Something did not come to pass within a minute.
-    #[error("{what} took more than a minute: {output}")]
+    /// Something did not come to pass within a minute, or five of a RabbitMQ node.
+    #[error("{what} took too long: {output}")]
     TooLong {
         /// What was waited for.
         what: &'static str,

@@ -55,10 +55,18 @@ pub(super) fn signal(name: &str, processes: &[u32]) -> Result<(), ServerError> {
 }
 
 /// Waits until it is so; false after a minute.
-pub(super) fn wait_until(mut so: impl FnMut() -> Result<bool, ServerError>) -> Result<bool, ServerError> {
+pub(super) fn wait_until(so: impl FnMut() -> Result<bool, ServerError>) -> Result<bool, ServerError> {
+    wait_for(Duration::from_secs(60), so)
+}
+
+/// Waits until it is so; false after that long.
+pub(super) fn wait_for(
+    patience: Duration,
+    mut so: impl FnMut() -> Result<bool, ServerError>,
+) -> Result<bool, ServerError> {
     let started = Instant::now();
     while !so()? {
-        if started.elapsed() > Duration::from_secs(60) {
+        if started.elapsed() > patience {
             return Ok(false);
         }
         thread::sleep(Duration::from_millis(10));
