@@ -412,14 +412,29 @@ impl Fenced {
         }
     }
 
-    /// The events of a bucket, for one who drains them under this name. Two may drain under two names at a time.
+    /// The events of a bucket.
     #[must_use]
-    pub fn events(&self, bucket: Bucket, consumer: &str) -> Events<'_> {
-        Events::new(
-            self.connection(bucket),
-            bucket.stream(&self.config.namespace),
-            consumer,
-        )
+    pub fn events(&self, bucket: Bucket) -> Events<'_> {
+        Events::new(self.connection(bucket), bucket.stream(&self.config.namespace))
+    }
+
+    /// Looks for the primary of a bucket anew: what is known of it is out of date.
+    pub fn look_again(&self, bucket: Bucket) {
+        if let Ok(verified) = self.connection(bucket).get() {
+            verified.condemn();
+        }
+    }
+
+    /// Why nothing can be drawn from a bucket now, if so. Asks nobody.
+    #[must_use]
+    pub fn obstacle(&self, bucket: Bucket) -> Option<Fault> {
+        self.connection(bucket).get().err()
+    }
+
+    /// What it connects to.
+    #[must_use]
+    pub fn config(&self) -> &RedisConfig {
+        &self.config
     }
 
     fn connection(&self, bucket: Bucket) -> &Connection {

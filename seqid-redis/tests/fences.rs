@@ -3,6 +3,8 @@
 
 mod lender;
 
+use std::time::Duration;
+
 use lender::{AUTHORITY, Held, Lender, connect, connect_with, counter, counter_of};
 use seqid_core::chain::Authority;
 use seqid_core::clock::Seed;
@@ -332,15 +334,14 @@ async fn a_full_stream_stops_drawing_until_it_is_drained() {
     let drawn = fenced.draw(held.counter.bucket(), &draws).await.unwrap();
     assert_eq!(drawn[2], Drawn::StreamFull { entries: 2 });
 
-    let events = fenced.events(held.counter.bucket(), "one");
-    let ids: Vec<_> = events
-        .take(10)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.id)
+    let events = fenced.events(held.counter.bucket());
+    let page = events.older_than(Duration::ZERO, None, 10).await.unwrap();
+    let ids: Vec<_> = page
+        .entries
+        .iter()
+        .map(|entry| entry.as_ref().unwrap().id.clone())
         .collect();
-    assert_eq!(events.acknowledge(&ids).await.unwrap(), 2);
+    assert_eq!(events.remove(&page.history, &ids).await.unwrap(), 2);
     assert_eq!(held.take(&fenced, 1).await, 3);
 }
 
