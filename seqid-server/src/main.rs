@@ -9,6 +9,7 @@ mod ends;
 mod instance;
 mod metrics;
 mod recover;
+mod redis;
 mod relay;
 mod serve;
 mod shutdown;

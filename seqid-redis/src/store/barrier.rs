@@ -90,6 +90,8 @@ impl<L: Ledger + 'static> Shared<L> {
 
     /// How a lease ends: as Redis vouches for it, else as one that is lost.
     async fn end_of(&self, counter: &CounterKey, lease: &Lease) -> Result<EndLease, StoreError> {
+        // Of a holder that is nothing of ours.
+        history_of(lease).map_err(|_| Refusal::OpenLeases { count: 1 })?;
         let id = CounterId::new(counter, lease.generation);
         let hold = self.counter(counter).state().hold.clone();
         let mine = hold.filter(|hold| hold.lease.id == lease.id);
@@ -98,7 +100,6 @@ impl<L: Ledger + 'static> Shared<L> {
             Some(hold) => hold.line,
             None => self.lines.of_lease(&self.ledger, counter, lease).await?,
         };
-        history_of(lease)?;
         let end = match self.fenced.close(&id, lease.epoch, floor).await {
             Ok(Closed::Done { next }) => LeaseEnd::Unused { from: next },
             Ok(Closed::Missing | Closed::Fenced(_)) => LeaseEnd::Lost,

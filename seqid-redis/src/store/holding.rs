@@ -103,9 +103,12 @@ impl<L: Ledger + 'static> Shared<L> {
                 }
                 Err(StoreError::Refused(Refusal::LeaseChanged { current })) => {
                     let current = current.map(|lease| *lease);
+                    let former = current.as_ref().map(history_of).transpose();
+                    // Of a holder that is nothing of ours.
+                    let former = former.map_err(|_| Refusal::OpenLeases { count: 1 })?;
                     match current {
                         Some(lease)
-                            if history_of(&lease)? == opened.history
+                            if former.as_ref() == Some(&opened.history)
                                 && !self.is_distrusted(counter, &lease) =>
                         {
                             return self.hold(counter, id, line, lease, opened.history).await;

@@ -28,6 +28,7 @@ use seqid_core::event::{Origin, Recorded};
 use seqid_core::lanes::Lanes;
 use seqid_core::lease::LeaseId;
 use seqid_core::ledger::Refusal;
+use seqid_core::line::Line;
 use seqid_core::names::{Label, Number, Tenant};
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
@@ -292,10 +293,17 @@ fn is_drawn_here(command: &Command) -> bool {
         && (command.key.is_none() || command.kin.is_empty())
 }
 
-/// Whether it makes no difference how a batch is cut: the durable store decides it alone.
+/// Whether a command has nothing to do with ordered numbers: the durable store decides it as it comes.
 fn is_elsewhere(command: &Command) -> bool {
+    let is_ordered = |line: &Line| line.definition().mode() == Mode::Ordered;
     match &command.act {
-        Act::Draw(draw) => draw.line.definition().mode() != Mode::Ordered,
+        Act::Draw(draw) => !is_ordered(&draw.line),
+        Act::Shift(shift) => !is_ordered(&shift.line),
+        Act::Void(void) => !is_ordered(&void.line),
+        Act::Adopt(adopt) => !adopt.runs.iter().any(|run| is_ordered(&run.line)),
+        Act::Define(define) => define.definition.mode() != Mode::Ordered,
+        // What is held for a while is not ordered.
+        Act::Settle(_) | Act::Expire(_) => true,
         _ => false,
     }
 }
