@@ -231,7 +231,7 @@ async fn after_a_failover_the_new_primary_is_found_and_has_another_history() {
     assert_ne!(found.address, former.address);
     assert_ne!(found.history, former.history);
     assert!(found.topology > former.topology, "{found:?} {former:?}");
-    fenced.retire(&former.history);
+    fenced.retire(bucket, &former.history, found.topology);
     match held.try_take(&fenced, 1).await {
         Drawn::Fenced(_) | Drawn::Missing => {}
         other => panic!("{other:?}"),

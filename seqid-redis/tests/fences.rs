@@ -93,6 +93,25 @@ async fn flushall_leads_to_a_new_epoch() {
 }
 
 #[tokio::test]
+async fn an_emptied_server_answers_late_messages() {
+    let (server, fenced, mut lender, held) = begun().await;
+    let grant = lender.grant(&fenced, 100).await;
+    server.cli(&["FLUSHALL"]).unwrap();
+    assert_eq!(
+        fenced.close(&counter(), 1, held.floor).await.unwrap(),
+        Closed::Missing
+    );
+    assert_eq!(
+        fence_of(&fenced.extend(&counter(), 1, 101, 201).await.unwrap()),
+        Fence::Epoch
+    );
+    assert_eq!(
+        fence_of(&fenced.seed(&counter(), &grant).await.unwrap()),
+        Fence::Offer
+    );
+}
+
+#[tokio::test]
 async fn a_deleted_counter_leads_to_a_new_epoch() {
     let (server, fenced, mut lender, mut held) = begun().await;
     server.cli(&["DEL", &key(&server, "*:c:*")]).unwrap();
@@ -514,7 +533,7 @@ async fn a_retired_history_is_never_used_again() {
     let (mut server, fenced, mut lender, held) = begun().await;
     let bucket = held.counter.bucket();
     let history = fenced.server(bucket).await.unwrap().history;
-    fenced.retire(&history);
+    fenced.retire(counter().bucket(), &history, 0);
     let draw = async || fenced.draw(bucket, &[held.draw(1)]).await.unwrap_err();
     // Until it has connected again, and found the same server.
     loop {

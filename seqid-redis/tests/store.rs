@@ -363,6 +363,31 @@ async fn a_number_that_was_given_twice_freezes_its_counter() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_emptied_again_and_again_goes_on() {
+    let (server, office, instance) = office().await;
+    let other = office.instance().await;
+    let mut last = instance.draw().await;
+    for round in 0..6 {
+        server.cli(&["FLUSHALL"]).unwrap();
+        let number = if round % 2 == 0 {
+            instance.draw().await
+        } else {
+            other.draw().await
+        };
+        assert!(number > last, "{number} {last}");
+        last = number;
+        if round == 3 {
+            // The range is given back, so that no other one is open.
+            instance.store.give_back().await.unwrap();
+            other.store.give_back().await.unwrap();
+        }
+    }
+    instance.recorded().await;
+    other.recorded().await;
+    office.require_sound().await;
+}
+
+#[tokio::test]
 async fn after_a_clean_stop_numbers_go_on_without_redis() {
     let (server, office, instance) = office().await;
     assert_eq!(instance.draw().await, 1);

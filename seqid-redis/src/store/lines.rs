@@ -2,8 +2,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use seqid_core::compiled::CompiledDefinitions;
-use seqid_core::counter::CounterKey;
-use seqid_core::event::EventKind;
+use seqid_core::counter::{CounterKey, Run};
+use seqid_core::event::{Event, EventKind};
 use seqid_core::field::FieldValues;
 use seqid_core::lease::Lease;
 use seqid_core::line::{Line, LineParts, Version};
@@ -60,22 +60,33 @@ impl Lines {
         key: &CounterKey,
         lease: &Lease,
     ) -> Result<Arc<Line>, StoreError> {
+        let event = self.last_leased(ledger, key, lease.run).await?;
+        let event = event.ok_or(Obstacle::NoHistory(lease.id))?;
+        let date = event.date.ok_or(Obstacle::NoDefinition)?;
+        self.line(ledger, key, date, &event.fields).await
+    }
+
+    /// The last event by which numbers of a counter were leased, or the first number of a run.
+    pub(super) async fn last_leased<L: Ledger>(
+        &self,
+        ledger: &L,
+        key: &CounterKey,
+        run: Option<Run>,
+    ) -> Result<Option<Event>, StoreError> {
         let mut query = EventQuery::new(key.sequence().tenant.clone());
         query.prefix = Some(key.sequence().prefix.clone());
         query.period = Some(key.period().to_string());
         query.scope = Some(key.scope().clone());
         query.kinds = vec![EventKind::Leased];
-        query.numbers = lease.run.map(|run| (run.first, run.first));
+        query.numbers = run.map(|run| (run.first, run.first));
         query.limit = 1;
-        let recorded = loop {
+        loop {
             let page = ledger.query(&query).await?;
             match (page.events.into_iter().next(), page.next) {
-                (Some(recorded), _) => break recorded,
+                (Some(recorded), _) => return Ok(Some(recorded.event)),
                 (None, Some(next)) => query.after = Some(next),
-                (None, None) => return Err(Obstacle::NoHistory(lease.id).into()),
+                (None, None) => return Ok(None),
             }
-        };
-        let date = recorded.event.date.ok_or(Obstacle::NoDefinition)?;
-        self.line(ledger, key, date, &recorded.event.fields).await
+        }
     }
 }

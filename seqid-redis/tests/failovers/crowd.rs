@@ -166,7 +166,10 @@ impl Crowd {
             }
         }
         // What nobody was told of, as an instance would find it later.
-        self.stores[0].take_over(Duration::ZERO).await.unwrap();
+        while let Err(error) = self.stores[0].take_over(Duration::ZERO).await {
+            eprintln!("not yet: {error}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         let calls = self.record.recorder.calls();
         let evidence = Evidence::read(&*self.durable).await.unwrap();
         let outcomes = self
