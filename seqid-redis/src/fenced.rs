@@ -125,7 +125,7 @@ pub enum Drawn {
         /// That version.
         version: u32,
     },
-    /// Too many events wait to be drained. Nothing was taken.
+    /// Too many events wait to be recorded. Nothing was taken.
     StreamFull {
         /// How many.
         entries: u64,
