@@ -44,19 +44,20 @@ impl<L: Ledger + 'static> Serve for Pump<L> {
                 continue;
             };
             let sorted = self.shared.sort(&claim, draws);
-            if sorted.is_plain() {
-                ready.push((claim, sorted.planned));
-            } else {
+            if !sorted.is_plain() {
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(shared.serve_aside(claim, sorted.all()));
+            } else if let Some(planned) = sorted.planned {
+                ready.push((claim, planned));
+            } else {
+                // All of them came too late.
+                self.shared.release(claim);
             }
         }
-        let (claims, mut planned): (Vec<_>, Vec<_>) = ready.into_iter().unzip();
-        let planned: Vec<Planned> = planned.drain(..).flatten().collect();
-        if planned.is_empty() {
-            claims.into_iter().for_each(|claim| self.shared.release(claim));
+        if ready.is_empty() {
             return;
         }
+        let (claims, planned): (Vec<_>, Vec<_>) = ready.into_iter().unzip();
         let draws: Vec<Draw> = planned.iter().map(|planned| planned.draw.clone()).collect();
         let answers = self.shared.fenced.draw(self.bucket, &draws).await;
         let answers = each(answers, planned.len());

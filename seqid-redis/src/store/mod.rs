@@ -58,7 +58,11 @@ const LOOK_ROUND: Duration = Duration::from_secs(10);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// A durable store of which sequences of mode ordered are drawn in Redis. See the [module](self).
+/// A durable store of which sequences of mode ordered are drawn in Redis.
+///
+/// A draw without an idempotency key is answered before its event is durable, in a range that is; one with a key once both key and
+/// event are. What is said of errors and of dropped futures is as in [`CounterStore`]: what Redis may have done and not said is
+/// [unknown](StoreError::Unknown).
 ///
 /// Any number of instances may share a durable store and a Redis server: they draw from the same counters.
 #[derive(Debug)]
@@ -378,9 +382,13 @@ impl<L: Ledger + 'static> CounterStore for RedisStore<L> {
         for lane in &self.lanes {
             lane.close().await;
         }
-        let given_back = self.shared.give_back().await;
+        if let Err(error) = self.shared.give_back().await {
+            // Without Redis they stay lent: whoever comes next goes on with them.
+            tracing::warn!(%error, "ranges were not given back");
+        }
+        let recorded = self.shared.report_all().await;
         self.shared.ledger.close().await?;
-        given_back
+        recorded
     }
 }
 

@@ -142,7 +142,7 @@ impl<L: Ledger + 'static> Shared<L> {
             Err(StoreError::Refused(refusal)) => refusal,
             Err(error) => return Err(error),
         };
-        self.refused(record, refusal).await
+        self.refused(record, &refusal).await
     }
 
     /// The definition has changed since, so it is told anew.
@@ -160,22 +160,18 @@ impl<L: Ledger + 'static> Shared<L> {
                 self.reports.done_with(record);
                 Ok(())
             }
-            Err(StoreError::Refused(refusal)) => self.refused(record, refusal).await,
+            Err(StoreError::Refused(refusal)) => self.refused(record, &refusal).await,
             Err(error) => Err(error),
         }
     }
 
-    async fn refused(&self, record: &Record, refusal: Refusal) -> Result<(), StoreError> {
+    async fn refused(&self, record: &Record, refusal: &Refusal) -> Result<(), StoreError> {
         let counter = record.line.key();
         if let Refusal::NotPending { .. } = refusal {
-            match self.recorded_before(record).await? {
-                Some(true) => self.reports.done_with(record),
-                Some(false) => {
-                    self.freeze(record).await?;
-                    self.reports.done_with(record);
-                }
-                None => self.reports.done_with(record),
+            if self.recorded_before(record).await? == Some(false) {
+                self.freeze(record).await?;
             }
+            self.reports.done_with(record);
             return Ok(());
         }
         // It stays in the stream: whoever looks there later tries again.
