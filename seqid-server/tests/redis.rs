@@ -128,15 +128,15 @@ fn instances_on_one_database_share_a_redis_server() {
     let (first, second) = (start(0), start(1));
     define(&first);
     assert_eq!((first.draw(), second.draw(), first.draw()), (1, 2, 3));
-    let body = r#"{"format":"INV-{seq}","mode":"ordered","max":500}"#;
-    let changed = second
-        .client()
-        .put("/api/v1/sequences/INV?if_version=1", body)
-        .unwrap();
-    assert!(changed.status < 300, "{}", changed.body);
-    assert_eq!((first.draw(), second.draw()), (4, 5));
+    let reset = r#"{"prefix":"INV","new_value":100,"reason":"a test"}"#;
+    let moved = second.client().post("/api/v1/reset", None, reset).unwrap();
+    assert_eq!(
+        (moved.status, &moved.json()["old_next_number"]),
+        (200, &serde_json::json!(4))
+    );
+    assert_eq!((first.draw(), second.draw()), (100, 101));
     first.stop();
-    assert_eq!(second.draw(), 6);
+    assert_eq!(second.draw(), 102);
     second.stop();
     let verified = run(beside(&redis, folders[0].path())
         .env("DATABASE_URL", database.url())
