@@ -1,7 +1,7 @@
 //! A connection that is known to lead to a primary. One that failed in any way is dropped and never used again, and nothing
 //! is sent twice: the driver would go on with an empty server that was started in the place of the one before.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,23 +25,20 @@ const PROBE: Duration = Duration::from_secs(1);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Histories that others have taken the place of.
+/// Histories that others have taken the place of, each with the topology of that time: one that was chosen anew is none of them.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Retired(Arc<Mutex<HashSet<History>>>);
+pub(crate) struct Retired(Arc<Mutex<HashMap<History, u64>>>);
 
 impl Retired {
-    pub(crate) fn add(&self, history: History) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(history);
+    pub(crate) fn add(&self, history: History, topology: u64) {
+        let mut retired = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = retired.entry(history).or_default();
+        *known = topology.max(*known);
     }
 
-    pub(crate) fn has(&self, history: &History) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(history)
+    fn has(&self, history: &History, topology: u64) -> bool {
+        let retired = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.get(history).is_some_and(|known| topology <= *known)
     }
 }
 
@@ -142,19 +139,32 @@ type Current = Result<Arc<Verified>, Arc<OpenError>>;
 pub(crate) struct Connection {
     current: watch::Receiver<Current>,
     keeper: JoinHandle<()>,
+    retired: Retired,
 }
 
 impl Connection {
     /// Connects for the first time.
-    pub(crate) async fn open(
-        config: Arc<RedisConfig>,
-        bucket: Bucket,
-        retired: Retired,
-    ) -> Result<Self, OpenError> {
+    pub(crate) async fn open(config: Arc<RedisConfig>, bucket: Bucket) -> Result<Self, OpenError> {
+        let retired = Retired::default();
         let first = Arc::new(connect(&config, bucket, &retired).await?);
         let (publish, current) = watch::channel(Ok(Arc::clone(&first)));
-        let keeper = tokio::spawn(keep(config, bucket, retired, first, publish));
-        Ok(Self { current, keeper })
+        let keeper = tokio::spawn(keep(config, bucket, retired.clone(), first, publish));
+        Ok(Self {
+            current,
+            keeper,
+            retired,
+        })
+    }
+
+    /// Never uses a history again, unless it is chosen anew.
+    pub(crate) fn retire(&self, history: &History, topology: u64) {
+        self.retired.add(history.clone(), topology);
+        if let Ok(verified) = self.get()
+            && verified.server.history == *history
+            && verified.server.topology <= topology
+        {
+            verified.condemn();
+        }
     }
 
     /// What may be used now.
@@ -225,14 +235,14 @@ async fn connect(config: &RedisConfig, bucket: Bucket, retired: &Retired) -> Res
     let of_cluster = matches!(config.servers, Servers::Cluster { .. });
     require(&info, &place, of_cluster)?;
     let history = info.history();
-    if retired.has(&history) {
-        return Err(OpenError::Retired { place, history });
-    }
     let topology = if of_cluster {
         config_epoch(&mut connection).await.map_err(of)?
     } else {
         candidate.topology
     };
+    if retired.has(&history, topology) {
+        return Err(OpenError::Retired { place, history });
+    }
     let scripts = Loaded::load(&mut connection).await.map_err(of)?;
     Ok(Verified {
         connection,

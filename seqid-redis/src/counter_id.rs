@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 pub struct Bucket(u8);
 
 impl Bucket {
-    /// How many there are: a batch is of one bucket, so more would make batches smaller, and each has a stream to be drained;
+    /// How many there are: a batch is of one bucket, so more would make batches smaller, and each has a stream to be looked after;
     /// fewer could not be spread evenly over the primaries of a cluster. It is part of where keys are, and never changes.
     pub const COUNT: u8 = 16;
 

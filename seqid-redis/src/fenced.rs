@@ -7,7 +7,7 @@ use seqid_core::chain::Authority;
 use seqid_core::clock::Seed;
 
 use crate::config::{RedisConfig, Servers};
-use crate::connection::{Connection, Retired, Verified};
+use crate::connection::{Connection, Verified};
 use crate::counter_id::{Bucket, CounterId};
 use crate::error::{Fault, OpenError};
 use crate::history::{History, Server};
@@ -33,7 +33,6 @@ pub struct Fenced {
     authority: String,
     /// One for all buckets, or one for each: in a cluster they are on different servers.
     connections: Vec<Connection>,
-    retired: Retired,
     seed: Seed,
     offers: AtomicU64,
 }
@@ -126,7 +125,7 @@ pub enum Drawn {
         /// That version.
         version: u32,
     },
-    /// Too many events wait to be drained. Nothing was taken.
+    /// Too many events wait to be recorded. Nothing was taken.
     StreamFull {
         /// How many.
         entries: u64,
@@ -223,20 +222,18 @@ impl Fenced {
     /// What keeps a server from being drawn from. Later on, only calls have errors.
     pub async fn connect(config: RedisConfig, authority: Authority, seed: Seed) -> Result<Self, OpenError> {
         let config = Arc::new(config);
-        let retired = Retired::default();
         let shares = match config.servers {
             Servers::Cluster { .. } => Bucket::COUNT,
             Servers::One(_) | Servers::Sentinels { .. } => 1,
         };
         let mut connections = Vec::new();
         for bucket in Bucket::all().take(shares.into()) {
-            connections.push(Connection::open(Arc::clone(&config), bucket, retired.clone()).await?);
+            connections.push(Connection::open(Arc::clone(&config), bucket).await?);
         }
         Ok(Self {
             config,
             authority: authority.to_string(),
             connections,
-            retired,
             seed,
             offers: AtomicU64::new(0),
         })
@@ -250,17 +247,10 @@ impl Fenced {
         Ok(self.connection(bucket).wait().await?.server.clone())
     }
 
-    /// Never uses a history again: it was retired in favour of another. A connection that leads to it is dropped, and the
-    /// primary is looked for.
-    pub fn retire(&self, history: &History) {
-        self.retired.add(history.clone());
-        for connection in &self.connections {
-            if let Ok(verified) = connection.get()
-                && verified.server.history == *history
-            {
-                verified.condemn();
-            }
-        }
+    /// Never uses a history again for a bucket: it was retired in favour of another, of this topology. A connection that leads to
+    /// it is dropped, and the primary is looked for. A higher topology shows that it was chosen anew.
+    pub fn retire(&self, bucket: Bucket, history: &History, topology: u64) {
+        self.connection(bucket).retire(history, topology);
     }
 
     /// Asks for the offer of a counter, which makes it one if it has none. `spent` is an offer that the durable store has
@@ -339,6 +329,8 @@ impl Fenced {
             ["seeded", when] => Ok(Seeded::Done {
                 before: when == "before",
             }),
+            // The offer went with the marker.
+            ["unmarked"] => Ok(Seeded::Fenced(Refused::bare(Fence::Offer))),
             _ => Ok(Seeded::Fenced(fenced(&verified, &answer)?)),
         }
     }
@@ -388,7 +380,7 @@ impl Fenced {
             ["extended", when] => Ok(Seeded::Done {
                 before: when == "before",
             }),
-            ["missing"] => Ok(Seeded::Fenced(Refused::bare(Fence::Epoch))),
+            ["missing"] | ["unmarked"] => Ok(Seeded::Fenced(Refused::bare(Fence::Epoch))),
             _ => Ok(Seeded::Fenced(fenced(&verified, &answer)?)),
         }
     }
@@ -407,19 +399,34 @@ impl Fenced {
             ["closed", next] => Ok(Closed::Done {
                 next: number(next, &answer)?,
             }),
-            ["missing"] => Ok(Closed::Missing),
+            ["missing"] | ["unmarked"] => Ok(Closed::Missing),
             _ => Ok(Closed::Fenced(fenced(&verified, &answer)?)),
         }
     }
 
-    /// The events of a bucket, for one who drains them under this name. Two may drain under two names at a time.
+    /// The events of a bucket.
     #[must_use]
-    pub fn events(&self, bucket: Bucket, consumer: &str) -> Events<'_> {
-        Events::new(
-            self.connection(bucket),
-            bucket.stream(&self.config.namespace),
-            consumer,
-        )
+    pub fn events(&self, bucket: Bucket) -> Events<'_> {
+        Events::new(self.connection(bucket), bucket.stream(&self.config.namespace))
+    }
+
+    /// Looks for the primary of a bucket anew: what is known of it is out of date.
+    pub fn look_again(&self, bucket: Bucket) {
+        if let Ok(verified) = self.connection(bucket).get() {
+            verified.condemn();
+        }
+    }
+
+    /// Why nothing can be drawn from a bucket now, if so. Asks nobody.
+    #[must_use]
+    pub fn obstacle(&self, bucket: Bucket) -> Option<Fault> {
+        self.connection(bucket).get().err()
+    }
+
+    /// What it connects to.
+    #[must_use]
+    pub fn config(&self) -> &RedisConfig {
+        &self.config
     }
 
     fn connection(&self, bucket: Bucket) -> &Connection {

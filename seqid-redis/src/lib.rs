@@ -8,6 +8,7 @@ mod error;
 mod fenced;
 mod history;
 mod scripts;
+mod store;
 mod stream;
 
 pub use config::{Address, InvalidUrl, RedisConfig, Servers};
@@ -15,4 +16,5 @@ pub use counter_id::{Bucket, CounterId};
 pub use error::{Fault, OpenError, certainty_of};
 pub use fenced::{Closed, Draw, Drawn, Fence, Fenced, Grant, Opened, Refused, Seeded};
 pub use history::{History, Server};
-pub use stream::{Entry, Events};
+pub use store::{Figures, RedisStore, RedisStoreError};
+pub use stream::{Entry, EntryPage, Events, UnreadableEntry};

@@ -20,26 +20,24 @@ pub(crate) enum Script {
     Draw,
     Extend,
     Close,
-    Acknowledge,
 }
 
-const TEXTS: [&str; 6] = [
+const TEXTS: [&str; 5] = [
     script!("open"),
     script!("seed"),
     script!("draw"),
     script!("extend"),
     script!("close"),
-    concat!("#!lua\n", include_str!("scripts/acknowledge.lua")),
 ];
 
 /// What a server calls the scripts that it was given.
 #[derive(Debug, Clone)]
-pub(crate) struct Loaded([String; 6]);
+pub(crate) struct Loaded([String; 5]);
 
 impl Loaded {
     /// Gives all scripts to a server.
     pub(crate) async fn load(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
-        let mut names = [const { String::new() }; 6];
+        let mut names = [const { String::new() }; 5];
         for (name, text) in names.iter_mut().zip(TEXTS) {
             *name = cmd("SCRIPT")
                 .arg("LOAD")

@@ -6,13 +6,7 @@ use seqid_core::Number;
 
 use crate::connection::{Connection, Verified};
 use crate::error::Fault;
-use crate::scripts::Script;
-
-/// The consumer group of those who bring events to where they are kept.
-const GROUP: &str = "seqid";
-
-/// How long an entry may be in the hands of a consumer before another takes it over.
-const TAKE_OVER: Duration = Duration::from_secs(30);
+use crate::history::History;
 
 /// One draw as the stream has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,148 +26,122 @@ pub struct Entry {
     pub events: Vec<u8>,
 }
 
-/// The events of a bucket, each given to one consumer until it acknowledges it, or is silent for too long.
+/// An entry that seqid never wrote, or that somebody changed. It stays where it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {what} of entry {id} of the stream is none")]
+pub struct UnreadableEntry {
+    /// Its place in the stream.
+    pub id: String,
+    /// What cannot be read.
+    pub what: &'static str,
+}
+
+/// Some entries of a stream, in their order.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EntryPage {
+    /// The history that they were read in: what [`Events::remove`] is told.
+    pub history: History,
+    /// The entries.
+    pub entries: Vec<Result<Entry, UnreadableEntry>>,
+    /// What the next page begins behind; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// The events of a bucket: those that were drawn and that nobody has removed yet. Whoever draws removes its own once they are
+/// kept elsewhere; what is still there after a while is of somebody who is gone.
 #[derive(Debug)]
 pub struct Events<'a> {
     connection: &'a Connection,
     stream: String,
-    consumer: String,
-    take_over: Duration,
 }
 
 impl<'a> Events<'a> {
-    pub(crate) fn new(connection: &'a Connection, stream: String, consumer: &str) -> Self {
-        Self {
-            connection,
-            stream,
-            consumer: consumer.to_owned(),
-            take_over: TAKE_OVER,
-        }
+    pub(crate) fn new(connection: &'a Connection, stream: String) -> Self {
+        Self { connection, stream }
     }
 
-    /// Takes over what another consumer has had for this long: 30 seconds unless set.
-    #[must_use]
-    pub fn take_over(mut self, after: Duration) -> Self {
-        self.take_over = after;
-        self
-    }
-
-    /// The next entries, at most `limit`, none when there are none: those that this consumer has not acknowledged yet, else
-    /// those that another had for too long, else new ones. Until they are acknowledged each call answers the same again.
+    /// The entries that have been there for at least this long by the server's clock, at most `limit`, those behind `after`.
     ///
     /// # Errors
-    /// An entry that seqid never wrote is [`Fault::Unreadable`], and stays.
-    pub async fn take(&self, limit: usize) -> Result<Vec<Entry>, Fault> {
+    /// See [`Fenced`](crate::Fenced).
+    pub async fn older_than(
+        &self,
+        age: Duration,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<EntryPage, Fault> {
         let verified = self.connection.get()?;
-        match self.take_from(&verified, limit).await {
-            Err(fault) if is_no_group(&fault) => {
-                self.make_group(&verified).await?;
-                self.take_from(&verified, limit).await
-            }
-            taken => taken,
-        }
-    }
-
-    async fn take_from(&self, verified: &Verified, limit: usize) -> Result<Vec<Entry>, Fault> {
-        let mine = self.read(verified, "0", limit).await?;
-        if !mine.is_empty() {
-            return Ok(mine);
-        }
-        let abandoned = self.claim(verified, limit).await?;
-        if !abandoned.is_empty() {
-            return Ok(abandoned);
-        }
-        self.read(verified, ">", limit).await
-    }
-
-    async fn read(&self, verified: &Verified, from: &str, limit: usize) -> Result<Vec<Entry>, Fault> {
-        let mut command = cmd("XREADGROUP");
-        command
-            .arg(&["GROUP", GROUP, &self.consumer, "COUNT"])
-            .arg(limit)
-            .arg(&["STREAMS", &self.stream, from]);
-        let answer: Option<Vec<(String, Vec<Value>)>> = verified.send(&command).await?;
-        let read = answer
-            .unwrap_or_default()
-            .into_iter()
-            .flat_map(|(_, entries)| entries);
-        entries(read)
-    }
-
-    async fn claim(&self, verified: &Verified, limit: usize) -> Result<Vec<Entry>, Fault> {
-        let mut command = cmd("XAUTOCLAIM");
-        command
-            .arg(&[&self.stream, GROUP, &self.consumer])
-            .arg(u64::try_from(self.take_over.as_millis()).unwrap_or(u64::MAX))
-            .arg(&["0", "COUNT"])
-            .arg(limit);
-        let answer: Vec<Value> = verified.send(&command).await?;
-        let claimed: Vec<Value> = match answer.into_iter().nth(1) {
-            Some(claimed) => from_redis_value(claimed)?,
-            None => Vec::new(),
+        let to = match age {
+            Duration::ZERO => "+".to_owned(),
+            age => instant(&verified, age).await?,
         };
-        entries(claimed.into_iter())
-    }
-
-    /// The group begins with the first entry that there is: what was written before it was made is drained too.
-    async fn make_group(&self, verified: &Verified) -> Result<(), Fault> {
-        let mut command = cmd("XGROUP");
-        command.arg(&["CREATE", &self.stream, GROUP, "0", "MKSTREAM"]);
-        match verified.send::<Value>(&command).await {
-            // Another consumer was first.
-            Err(Fault::Redis(error)) if error.code() == Some("BUSYGROUP") => Ok(()),
-            made => made.map(|_| ()),
+        let from = after.map_or("-".to_owned(), |after| format!("({after}"));
+        let mut command = cmd("XRANGE");
+        command.arg(&[&self.stream, &from, &to, "COUNT"]).arg(limit);
+        let values: Vec<Value> = verified.send(&command).await?;
+        let mut entries = Vec::with_capacity(values.len());
+        for value in values {
+            entries.push(entry(value)?);
         }
+        let last = entries.last().filter(|_| entries.len() == limit);
+        Ok(EntryPage {
+            history: verified.server.history.clone(),
+            next: last.map(|last| match last {
+                Ok(entry) => entry.id.clone(),
+                Err(unreadable) => unreadable.id.clone(),
+            }),
+            entries,
+        })
     }
 
-    /// These are kept elsewhere. Answers how many entries left the stream: all those that nobody holds or waits for.
+    /// These are kept elsewhere. Answers how many left the stream: none if the server's history is another one by now, for there
+    /// the same places may have other events.
     ///
     /// # Errors
     /// See [`Fenced`](crate::Fenced). Repeating it does no harm.
-    pub async fn acknowledge(&self, entries: &[String]) -> Result<u64, Fault> {
+    pub async fn remove(&self, history: &History, entries: &[String]) -> Result<u64, Fault> {
         let verified = self.connection.get()?;
-        let keys = [self.stream.clone()];
-        let mut trimmed = 0;
-        // Lua takes no more than some thousands of arguments at a time.
-        for some in entries.chunks(1000) {
-            let ids = some.iter().map(|id| id.clone().into_bytes());
-            let arguments: Vec<_> = std::iter::once(GROUP.into()).chain(ids).collect();
-            trimmed += verified
-                .run::<u64>(Script::Acknowledge, &keys, &arguments)
-                .await?;
+        if verified.server.history != *history {
+            return Ok(0);
         }
-        Ok(trimmed)
+        let mut removed = 0;
+        for some in entries.chunks(1000) {
+            let mut command = cmd("XDEL");
+            command.arg(&self.stream).arg(some);
+            removed += verified.send::<u64>(&command).await?;
+        }
+        Ok(removed)
     }
 }
 
-fn is_no_group(fault: &Fault) -> bool {
-    matches!(fault, Fault::Redis(error) if error.code() == Some("NOGROUP"))
+/// The last place of a stream that was written so long ago.
+async fn instant(verified: &Verified, age: Duration) -> Result<String, Fault> {
+    let (seconds, micros): (u64, u64) = verified.send(&cmd("TIME")).await?;
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
+    Ok(now.saturating_sub(age).to_string())
 }
 
-fn entries(values: impl Iterator<Item = Value>) -> Result<Vec<Entry>, Fault> {
-    // Of an entry that was deleted while somebody held it, only the id is left.
-    values.filter(|value| *value != Value::Nil).map(entry).collect()
-}
-
-fn entry(value: Value) -> Result<Entry, Fault> {
+fn entry(value: Value) -> Result<Result<Entry, UnreadableEntry>, Fault> {
     let (id, mut fields): (String, HashMap<String, Vec<u8>>) = from_redis_value(value)?;
-    let unreadable = |what: &str| Fault::Unreadable {
-        answer: format!("entry {id} of the stream, whose {what} is none"),
-    };
+    Ok(read(&id, &mut fields).map_err(|what| UnreadableEntry { id, what }))
+}
+
+fn read(id: &str, fields: &mut HashMap<String, Vec<u8>>) -> Result<Entry, &'static str> {
+    let events = fields.remove("d").ok_or("content")?;
     let text = |name: &str| fields.get(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let first: u64 = text("f")
-        .and_then(|first| first.parse().ok())
-        .ok_or_else(|| unreadable("number"))?;
+    let number = |name: &str| text(name).and_then(|text| text.parse::<u64>().ok());
     Ok(Entry {
-        counter: text("c").ok_or_else(|| unreadable("counter"))?.to_owned(),
-        epoch: text("e")
-            .and_then(|epoch| epoch.parse().ok())
-            .ok_or_else(|| unreadable("epoch"))?,
-        first: Number::new(first).map_err(|_| unreadable("number"))?,
-        advance: text("s")
-            .and_then(|advance| advance.parse().ok())
-            .ok_or_else(|| unreadable("advance"))?,
-        events: fields.remove("d").ok_or_else(|| unreadable("content"))?,
-        id,
+        id: id.to_owned(),
+        counter: text("c").ok_or("counter")?.to_owned(),
+        epoch: number("e")
+            .and_then(|epoch| u32::try_from(epoch).ok())
+            .ok_or("epoch")?,
+        first: number("f")
+            .and_then(|first| Number::new(first).ok())
+            .ok_or("number")?,
+        advance: number("s").ok_or("advance")?,
+        events,
     })
 }

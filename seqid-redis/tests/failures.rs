@@ -120,12 +120,12 @@ async fn what_the_acl_denies_is_not_issued_and_takes_nothing() {
         user(&format!("+{command}"));
     }
     assert_eq!(held.take(&fenced, 1).await, 1);
-    let entries = fenced
-        .events(held.counter.bucket(), "one")
-        .take(10)
+    let page = fenced
+        .events(held.counter.bucket())
+        .older_than(Duration::ZERO, None, 10)
         .await
         .unwrap();
-    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(page.entries.len(), 1, "{page:?}");
 }
 
 #[tokio::test]
@@ -147,9 +147,17 @@ async fn a_user_with_the_listed_rights_can_do_all_of_it() {
     let mut held = lender.lend(&fenced, 10).await;
     held.take(&fenced, 1).await;
     fenced.extend(&counter(), 1, 11, 21).await.unwrap();
-    let events = fenced.events(counter().bucket(), "one");
-    let taken = events.take(10).await.unwrap();
-    assert_eq!(events.acknowledge(&[taken[0].id.clone()]).await.unwrap(), 1);
+    let events = fenced.events(counter().bucket());
+    let page = events.older_than(Duration::ZERO, None, 10).await.unwrap();
+    let entry = page.entries[0].as_ref().unwrap();
+    assert_eq!(
+        events.remove(&page.history, &[entry.id.clone()]).await.unwrap(),
+        1
+    );
+    events
+        .older_than(Duration::from_secs(30), None, 10)
+        .await
+        .unwrap();
     fenced.close(&counter(), 1, 0).await.unwrap();
     lender.lend(&fenced, 10).await;
 }
@@ -223,7 +231,7 @@ async fn after_a_failover_the_new_primary_is_found_and_has_another_history() {
     assert_ne!(found.address, former.address);
     assert_ne!(found.history, former.history);
     assert!(found.topology > former.topology, "{found:?} {former:?}");
-    fenced.retire(&former.history);
+    fenced.retire(bucket, &former.history, found.topology);
     match held.try_take(&fenced, 1).await {
         Drawn::Fenced(_) | Drawn::Missing => {}
         other => panic!("{other:?}"),

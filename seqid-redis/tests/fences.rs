@@ -3,6 +3,8 @@
 
 mod lender;
 
+use std::time::Duration;
+
 use lender::{AUTHORITY, Held, Lender, connect, connect_with, counter, counter_of};
 use seqid_core::chain::Authority;
 use seqid_core::clock::Seed;
@@ -88,6 +90,25 @@ async fn flushall_leads_to_a_new_epoch() {
     server.cli(&["FLUSHALL"]).unwrap();
     assert_eq!(held.try_take(&fenced, 1).await, Drawn::Missing);
     goes_on_above(&fenced, &mut lender, 3).await;
+}
+
+#[tokio::test]
+async fn an_emptied_server_answers_late_messages() {
+    let (server, fenced, mut lender, held) = begun().await;
+    let grant = lender.grant(&fenced, 100).await;
+    server.cli(&["FLUSHALL"]).unwrap();
+    assert_eq!(
+        fenced.close(&counter(), 1, held.floor).await.unwrap(),
+        Closed::Missing
+    );
+    assert_eq!(
+        fence_of(&fenced.extend(&counter(), 1, 101, 201).await.unwrap()),
+        Fence::Epoch
+    );
+    assert_eq!(
+        fence_of(&fenced.seed(&counter(), &grant).await.unwrap()),
+        Fence::Offer
+    );
 }
 
 #[tokio::test]
@@ -332,15 +353,14 @@ async fn a_full_stream_stops_drawing_until_it_is_drained() {
     let drawn = fenced.draw(held.counter.bucket(), &draws).await.unwrap();
     assert_eq!(drawn[2], Drawn::StreamFull { entries: 2 });
 
-    let events = fenced.events(held.counter.bucket(), "one");
-    let ids: Vec<_> = events
-        .take(10)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.id)
+    let events = fenced.events(held.counter.bucket());
+    let page = events.older_than(Duration::ZERO, None, 10).await.unwrap();
+    let ids: Vec<_> = page
+        .entries
+        .iter()
+        .map(|entry| entry.as_ref().unwrap().id.clone())
         .collect();
-    assert_eq!(events.acknowledge(&ids).await.unwrap(), 2);
+    assert_eq!(events.remove(&page.history, &ids).await.unwrap(), 2);
     assert_eq!(held.take(&fenced, 1).await, 3);
 }
 
@@ -513,7 +533,7 @@ async fn a_retired_history_is_never_used_again() {
     let (mut server, fenced, mut lender, held) = begun().await;
     let bucket = held.counter.bucket();
     let history = fenced.server(bucket).await.unwrap().history;
-    fenced.retire(&history);
+    fenced.retire(counter().bucket(), &history, 0);
     let draw = async || fenced.draw(bucket, &[held.draw(1)]).await.unwrap_err();
     // Until it has connected again, and found the same server.
     loop {

@@ -11,6 +11,7 @@ use seqid_core::names::Label;
 use seqid_core::store::{AuditLog, AuditSink, Capabilities, EventSource, Ledger, StoreError};
 use seqid_core::{Code, Issuer, Leased};
 use seqid_postgres::PostgresStore;
+use seqid_redis::{RedisConfig, RedisStore};
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 use tokio::sync::watch;
 
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::ends::Ends;
 use crate::instance;
 use crate::metrics::Metrics;
+use crate::redis::RedisMetrics;
 use crate::relay::{self, Broker, Lag, Progress};
 use crate::signing::CheckpointKey;
 
@@ -66,6 +68,30 @@ impl<S: Served> Served for Leased<S> {
     }
 }
 
+/// Draws ordered numbers in Redis. It is available while the durable store is: that serves all other sequences.
+#[async_trait]
+impl<S: Served + 'static> Served for RedisStore<S> {
+    fn is_available(&self) -> bool {
+        self.store().is_available()
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.give_back().await?;
+        self.store().settle().await
+    }
+}
+
+#[async_trait]
+impl<S: Served> Served for Arc<S> {
+    fn is_available(&self) -> bool {
+        (**self).is_available()
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        (**self).settle().await
+    }
+}
+
 /// The parts of the service.
 #[derive(Debug)]
 pub(crate) struct Composed {
@@ -105,8 +131,10 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
     if let Some(progress) = &progress {
         metrics.add(Lag(Arc::clone(progress)));
     }
+    let redis = RedisMetrics::default();
+    metrics.add(redis.clone());
     let metrics = Arc::new(metrics);
-    let (store, clock) = open(config, clock, Arc::clone(&metrics)).await?;
+    let (store, clock) = open(config, clock, Arc::clone(&metrics), &redis).await?;
     verify(store.capabilities())?;
 
     let ledger: Arc<dyn Ledger> = Arc::clone(&store) as _;
@@ -214,22 +242,62 @@ async fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    redis: &RedisMetrics,
 ) -> anyhow::Result<(Arc<dyn Served>, Arc<dyn Clock>)> {
+    let seed = Seed::from_system();
     if let Some(database) = &config.database {
         let store = PostgresStore::open(database.clone(), metrics).await?;
         require_no_file(config, &store).await?;
-        let (clock, seed) = (store.clock(), Seed::from_system());
+        let clock = store.clock();
         let name = instance::name(&config.data, seed)?;
-        let leased = Leased::new(store, name, Arc::clone(&clock), seed);
-        return Ok((Arc::new(leased), clock));
+        let layers = Layers { name, clock, seed };
+        return layers.over(store, config.redis.clone(), redis).await;
     }
     let (store, of_store) = (store_config(config), Arc::clone(&clock));
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(store, of_store, metrics));
     let store = opened.await.context("the store could not be opened")??;
     // One process at a time has the file.
     let name = Label::new("embedded")?;
-    let leased = Leased::new(store, name, Arc::clone(&clock), Seed::from_system());
-    Ok((Arc::new(leased), clock))
+    let layers = Layers { name, clock, seed };
+    layers.over(store, config.redis.clone(), redis).await
+}
+
+/// What stands between the issuer and a durable store.
+struct Layers {
+    name: Label,
+    clock: Arc<dyn Clock>,
+    seed: Seed,
+}
+
+impl Layers {
+    async fn over<S: Served + 'static>(
+        self,
+        store: S,
+        redis: Option<RedisConfig>,
+        metrics: &RedisMetrics,
+    ) -> anyhow::Result<(Arc<dyn Served>, Arc<dyn Clock>)> {
+        let Self { name, clock, seed } = self;
+        let Some(redis) = redis else {
+            let leased = Leased::new(store, name, Arc::clone(&clock), seed);
+            return Ok((Arc::new(leased), clock));
+        };
+        let place = redis.place();
+        let store = RedisStore::open(store, redis, name.clone(), Arc::clone(&clock), seed)
+            .await
+            .context("REDIS_ADDR names a server in which ordered numbers cannot be drawn")?;
+        let store = Arc::new(store);
+        metrics.of(&store);
+        let server = store.server().await?;
+        tracing::info!(
+            place,
+            server = server.address,
+            version = server.version,
+            history = %server.history,
+            "numbers of mode ordered are drawn in Redis, and recorded in the store"
+        );
+        let leased = Leased::new(store, name, Arc::clone(&clock), seed);
+        Ok((Arc::new(leased), clock))
+    }
 }
 
 /// An empty database beside a data file with numbers would give those out again.

@@ -2,6 +2,7 @@
 
 mod broker;
 mod database;
+mod redis;
 mod sources;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use seqid_amqp::AmqpConfig;
 use seqid_core::ImplicitPolicy;
 use seqid_core::time::Zone;
 use seqid_postgres::PostgresConfig;
+use seqid_redis::RedisConfig;
 
 use crate::telemetry::{self, LogFormat};
 use sources::Sources;
@@ -115,6 +117,32 @@ pub(crate) struct Settings {
     #[arg(long, global = true, env = "SEQID_DB_TIMEOUT_MS", value_name = "MILLISECONDS")]
     db_timeout_ms: Option<String>,
 
+    /// Redis server in which numbers of mode ordered are drawn: host:port, or a URL that begins with redis://,
+    /// redis-sentinel:// or redis-cluster://. They are recorded in the data file or the database [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "REDIS_ADDR",
+        value_name = "ADDRESS",
+        hide_env_values = true
+    )]
+    redis_addr: Option<String>,
+
+    /// Its password. Better set by the variable or the file: other users of the machine can read command lines
+    /// [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "REDIS_PASSWORD",
+        value_name = "TEXT",
+        hide_env_values = true
+    )]
+    redis_password: Option<String>,
+
+    /// The number of its database [default: that of the URL, else 0]
+    #[arg(long, global = true, env = "REDIS_DB", value_name = "NUMBER")]
+    redis_db: Option<String>,
+
     /// Zone whose calendar decides "today" in definitions that name no zone [default: UTC]
     #[arg(long, global = true, env = "SEQID_TIME_ZONE", value_name = "ZONE")]
     time_zone: Option<String>,
@@ -175,10 +203,6 @@ pub(crate) struct Settings {
     shutdown_seconds: Option<String>,
 }
 
-/// Variables of backends and transports that this build does not have. Ignoring one would let an operator believe
-/// that the service runs on it.
-const ABSENT: [(&str, &str); 1] = [("REDIS_ADDR", "Redis")];
-
 /// The configuration in effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -194,6 +218,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// The database that is served in place of the data file.
     pub(crate) database: Option<PostgresConfig>,
+    /// The Redis server in which ordered numbers are drawn.
+    pub(crate) redis: Option<RedisConfig>,
     /// The zone of definitions that name none.
     pub(crate) time_zone: Zone,
     /// When draws define sequences.
@@ -226,9 +252,6 @@ impl Config {
     /// Lists everything that is wrong, not the first fault alone.
     pub(crate) fn read(matches: &ArgMatches) -> Result<Self, ConfigError> {
         let mut sources = Sources::open(matches)?;
-        for (variable, backend) in ABSENT {
-            sources.refuse_variable(variable, backend);
-        }
         let bind = sources.read(
             "bind",
             "127.0.0.1",
@@ -277,6 +300,7 @@ impl Config {
             |text| within(text, 1, 36_500).map(|days| Duration::from_secs(days * 24 * 60 * 60)),
         );
         let database = database::read(&mut sources, &data, retention);
+        let redis = redis::read(&mut sources);
         let deadline = sources.read(
             "deadline_ms",
             "10000",
@@ -315,6 +339,7 @@ impl Config {
             log_format,
             data,
             database,
+            redis,
             time_zone,
             implicit,
             allow_repeats,

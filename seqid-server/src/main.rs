@@ -11,6 +11,7 @@ mod files;
 mod instance;
 mod metrics;
 mod recover;
+mod redis;
 mod relay;
 mod serve;
 mod shutdown;

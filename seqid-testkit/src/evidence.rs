@@ -156,6 +156,7 @@ fn mark_row(counter: &CounterKey, mark: &Mark) -> MarkRow {
             NumberState::Free => RowKind::Released,
             NumberState::Skipped => RowKind::Skipped,
             NumberState::External => RowKind::External,
+            NumberState::Pending => RowKind::Pending,
             _ => RowKind::Unknown,
         },
     }
@@ -198,6 +199,8 @@ fn kind(event: &Event) -> RowKind {
         (EventKind::Reserved, Some(_)) => RowKind::Reserved,
         (EventKind::Confirmed, Some(_)) => RowKind::Confirmed,
         (EventKind::Voided, Some(_)) => RowKind::Voided,
+        (EventKind::Leased, Some(_)) => RowKind::Pending,
+        (EventKind::Lost, Some(_)) => RowKind::Lost,
         (EventKind::Expired, Some(_)) if is_reused(event) => RowKind::Released,
         (EventKind::Expired, Some(_)) => RowKind::Expired,
         _ => RowKind::Noted,

@@ -100,16 +100,6 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Refuses to run beside a variable that this build could only ignore.
-    pub(super) fn refuse_variable(&mut self, variable: &str, backend: &str) {
-        if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
-            self.problems.push(format!(
-                "{variable} is set, but this build has no {backend}: it keeps its numbers in a file or in PostgreSQL, \
-                 and serves REST and gRPC. Unset {variable} to run it so"
-            ));
-        }
-    }
-
     /// Something that is wrong with several settings together.
     pub(super) fn refuse(&mut self, problem: String) {
         self.problems.push(problem);

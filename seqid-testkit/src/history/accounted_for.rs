@@ -211,6 +211,14 @@ impl<'a> Ledger<'a> {
             return;
         };
         let replaced = self.take_out(positions.clone());
+        if row.kind == RowKind::Lost {
+            for (from, span) in replaced {
+                let is_pending = span.row.kind == RowKind::Pending;
+                let row = if is_pending { row } else { span.row };
+                self.spans.insert(from, Span { row, ..span });
+            }
+            return;
+        }
         if let Some((position, before)) = first_conflict(&positions, &replaced, row.kind) {
             let fault = Fault::WrongState {
                 line: self.name(),

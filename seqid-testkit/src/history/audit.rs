@@ -68,17 +68,17 @@ impl Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RowKind {
-    /// Given to a caller. Takes open, released and unknown numbers.
+    /// Given to a caller. Takes open, released, pending and unknown numbers.
     Issued,
-    /// Jumped over, and nobody has them. Takes open and unknown numbers.
+    /// Jumped over, and nobody has them. Takes open, pending and unknown numbers.
     Skipped,
     /// Jumped over because another system has them. Takes open and released numbers.
     External,
     /// Lost with the history that held them: issued or not, until there is evidence. Takes open and released
     /// numbers.
     Unknown,
-    /// Given back by a backward reset within the generation: open again. Only skipped and external
-    /// numbers, because nobody was ever offered them.
+    /// Given back by a backward reset within the generation, or by a holder: open again. Only skipped, external and
+    /// pending numbers, because nobody was ever offered them.
     Returned,
     /// The generation was raised. About no numbers.
     Reset,
@@ -97,6 +97,10 @@ pub enum RowKind {
     Expired,
     /// A reservation ended under the policy `reuse`: accounted for, and free for the next caller.
     Released,
+    /// In the hands of a holder, who gives them out. Takes open and released numbers.
+    Pending,
+    /// Nobody listens to the holder any more. Of the run, what is still pending is unknown; the rest stays as it is.
+    Lost,
 }
 
 impl RowKind {
@@ -105,16 +109,19 @@ impl RowKind {
     pub(super) fn may_follow(self, before: Option<RowKind>) -> bool {
         use RowKind::*;
         match self {
-            Issued => matches!(before, None | Some(Released | Unknown)),
+            Issued => matches!(before, None | Some(Released | Unknown | Pending | Lost)),
             Reserved => matches!(before, None | Some(Released)),
-            Skipped => matches!(before, None | Some(Unknown)),
+            Skipped => matches!(before, None | Some(Unknown | Pending | Lost)),
             External => matches!(before, None | Some(Released)),
-            Unknown => matches!(before, None | Some(Released)),
-            Voided => matches!(before, None | Some(Issued | Reserved | Confirmed | Unknown)),
+            Unknown | Pending => matches!(before, None | Some(Released)),
+            Voided => matches!(
+                before,
+                None | Some(Issued | Reserved | Confirmed | Unknown | Pending | Lost)
+            ),
             Confirmed | Expired | Released => before == Some(Reserved),
             Restarted => before.is_none(),
-            Returned => matches!(before, Some(Skipped | External | Restarted)),
-            Reset | Noted => true,
+            Returned => matches!(before, Some(Skipped | External | Restarted | Pending | Lost)),
+            Reset | Noted | Lost => true,
         }
     }
 
@@ -139,6 +146,7 @@ impl RowKind {
         match self {
             Issued | Confirmed | Returned | Reset | Noted => None,
             Restarted => Some(Skipped),
+            Lost => Some(Unknown),
             kept => Some(kept),
         }
     }

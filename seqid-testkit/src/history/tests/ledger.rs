@@ -199,6 +199,33 @@ fn nothing_that_was_offered_is_returned() {
 }
 
 #[test]
+fn what_a_holder_has_is_pending_until_it_is_issued_given_back_or_lost() {
+    let pending = row(1, Pending, 1, 4);
+    sound(&audit([pending.clone()], 5));
+    sound(&audit(
+        [pending.clone(), row(2, Issued, 1, 2), row(3, Returned, 3, 2)],
+        3,
+    ));
+    sound(&audit(
+        [pending.clone(), row(2, Issued, 1, 2), row(3, Skipped, 3, 2)],
+        5,
+    ));
+    let lost = [pending.clone(), row(2, Issued, 2, 1), row(3, Lost, 1, 4)];
+    sound(&audit(lost.clone(), 5));
+    let late = |first| audit([&lost[..], &[row(4, Issued, first, 1)]].concat(), 5);
+    sound(&late(3));
+    fails(&late(2), "became Issued when it was Issued");
+    fails(
+        &audit([pending.clone(), row(2, Issued, 1, 2), row(3, Returned, 2, 3)], 2),
+        "became Returned when it was Issued",
+    );
+    fails(
+        &audit([pending, row(2, Pending, 4, 2)], 6),
+        "became Pending when it was Pending",
+    );
+}
+
+#[test]
 fn a_reservation_ends_once() {
     // What is the same of every number. That the parts of one reservation end together is P13.
     let held = |first, count| named(&format!("of {first}"), row(0, Reserved, first, count));

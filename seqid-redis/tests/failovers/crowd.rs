@@ -1,0 +1,282 @@
+//! Instances over one durable store, and clients who draw until they are told to stop.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use seqid_core::clock::{Clock, Seed, SystemClock};
+use seqid_core::counter::{CounterKey, SequenceKey};
+use seqid_core::field::FieldValues;
+use seqid_core::mark::NumberState;
+use seqid_core::names::{IdempotencyKey, Label};
+use seqid_core::numbering::{DefineRequest, DrawRequest, Numbering};
+use seqid_core::period::Period;
+use seqid_core::store::{AuditLog, CounterStore};
+use seqid_core::{DefinitionSpec, Issuer, MemoryStore, Mode, Prefix, Tenant};
+use seqid_redis::{RedisConfig, RedisStore};
+use seqid_testkit::evidence::{Evidence, counter_name, key_name, outcome_of_draw};
+use seqid_testkit::history::{Order, Outcome, Recorder};
+use tokio::task::JoinHandle;
+
+const INSTANCES: usize = 3;
+/// Of each instance.
+const CLIENTS: usize = 4;
+/// The largest gap of the sequence.
+pub(crate) const LARGEST_GAP: u64 = 1_000;
+/// How many draws show that numbers are given out again.
+const ENOUGH: usize = 60;
+
+/// See the [module](self).
+pub(crate) struct Crowd {
+    durable: Arc<MemoryStore>,
+    stores: Vec<Arc<RedisStore<Arc<MemoryStore>>>>,
+    record: Arc<Record>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+struct Record {
+    recorder: Recorder,
+    began: Instant,
+    /// When numbers were acknowledged, in microseconds since the beginning.
+    issued: Mutex<Vec<u64>>,
+    unknown: AtomicU64,
+    stops: AtomicBool,
+    last_error: Mutex<String>,
+}
+
+/// What became of the numbers.
+#[derive(Debug, Default)]
+#[allow(dead_code, reason = "printed as a whole")]
+pub(crate) struct Outcomes {
+    pub(crate) issued: usize,
+    pub(crate) calls_unknown: u64,
+    pub(crate) epochs: u32,
+    pub(crate) skipped: u64,
+    pub(crate) pending: u64,
+    pub(crate) unknown: u64,
+    pub(crate) most_unknown_of_an_epoch: u64,
+}
+
+fn inv() -> Prefix {
+    Prefix::new("INV").unwrap()
+}
+
+pub(crate) fn sequence() -> SequenceKey {
+    SequenceKey::new(Tenant::default(), inv())
+}
+
+fn counter() -> CounterKey {
+    CounterKey::new(sequence(), FieldValues::default(), Period::ALL)
+}
+
+impl Crowd {
+    pub(crate) async fn gather(url: &str) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let durable = Arc::new(MemoryStore::new(Arc::clone(&clock), Seed::from_system()));
+        let mut config: RedisConfig = url.parse().unwrap();
+        config.timeout = Duration::from_secs(2);
+        let record = Arc::new(Record {
+            recorder: Recorder::new(),
+            began: Instant::now(),
+            issued: Mutex::default(),
+            unknown: AtomicU64::new(0),
+            stops: AtomicBool::new(false),
+            last_error: Mutex::default(),
+        });
+        let mut crowd = Self {
+            durable,
+            stores: Vec::new(),
+            record,
+            clients: Vec::new(),
+        };
+        for n in 0..INSTANCES {
+            let name = Label::new(&format!("instance-{n}")).unwrap();
+            let store = RedisStore::open(
+                Arc::clone(&crowd.durable),
+                config.clone(),
+                name,
+                Arc::clone(&clock),
+                Seed::from_system(),
+            );
+            let store = Arc::new(store.await.unwrap());
+            crowd.stores.push(Arc::clone(&store));
+            let issuer = Arc::new(Issuer::new(Arc::new(store)));
+            if n == 0 {
+                let spec = DefinitionSpec {
+                    mode: Some(Mode::Ordered),
+                    largest_gap: Some(LARGEST_GAP),
+                    ..DefinitionSpec::of_format("INV-{seq}")
+                };
+                issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+            }
+            for client in 0..CLIENTS {
+                let client = Client {
+                    name: format!("client-{n}-{client}"),
+                    issuer: Arc::clone(&issuer),
+                    record: Arc::clone(&crowd.record),
+                };
+                crowd.clients.push(tokio::spawn(client.draw()));
+            }
+        }
+        crowd.until_it_goes_on().await;
+        crowd
+    }
+
+    /// Until enough numbers were given out from now on.
+    pub(crate) async fn until_it_goes_on(&self) {
+        let before = self.issued();
+        let from = Instant::now();
+        let mut told = 0;
+        while self.issued() < before + ENOUGH {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if from.elapsed().as_secs() >= told + 10 {
+                told += 10;
+                let error = self.record.last_error.lock().unwrap().clone();
+                eprintln!("no numbers for {told} s: {error}");
+            }
+        }
+    }
+
+    fn issued(&self) -> usize {
+        self.record.issued.lock().unwrap().len()
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.record.now()
+    }
+
+    /// The longest time since `from` in which no number was given out.
+    pub(crate) fn longest_pause_since(&self, from: u64) -> Duration {
+        let issued = self.record.issued.lock().unwrap();
+        let first = issued.partition_point(|at| *at < from);
+        let of_interest = &issued[first.saturating_sub(1)..];
+        let pauses = of_interest.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        Duration::from_micros(pauses.max().unwrap_or_default())
+    }
+
+    /// Ends all, and holds what clients were told against the audit.
+    pub(crate) async fn disperse(mut self) -> Outcomes {
+        self.record.stops.store(true, Ordering::SeqCst);
+        for client in std::mem::take(&mut self.clients) {
+            client.await.unwrap();
+        }
+        for store in &self.stores {
+            while store.figures().unrecorded > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        // What nobody was told of, as an instance would find it later.
+        while let Err(error) = self.stores[0].take_over(Duration::ZERO).await {
+            eprintln!("not yet: {error}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let calls = self.record.recorder.calls();
+        let evidence = Evidence::read(&*self.durable).await.unwrap();
+        let outcomes = self
+            .durable_outcomes(self.record.issued.lock().unwrap().len())
+            .await;
+        let history = evidence.against(calls, Order::Epoch);
+        if let Err(violations) = history.check() {
+            for violation in &violations {
+                eprintln!("{violation}");
+            }
+            panic!("{} promises are broken", violations.len());
+        }
+        assert!(
+            outcomes.most_unknown_of_an_epoch <= LARGEST_GAP,
+            "more is unknown of an epoch than the largest gap: {outcomes:?}"
+        );
+        outcomes
+    }
+
+    async fn durable_outcomes(&self, issued: usize) -> Outcomes {
+        let state = self.durable.counter(&counter()).await.unwrap().unwrap();
+        let mut outcomes = Outcomes {
+            issued,
+            calls_unknown: self.record.unknown.load(Ordering::Relaxed),
+            epochs: state.epoch,
+            ..Outcomes::default()
+        };
+        let marks = self.durable.marks(&counter(), None, usize::MAX).await.unwrap();
+        let mut of_epochs = std::collections::HashMap::<u32, u64>::new();
+        for mark in marks.into_iter().map(|record| record.mark) {
+            match mark.state {
+                NumberState::Skipped => outcomes.skipped += mark.run.count,
+                NumberState::Pending => outcomes.pending += mark.run.count,
+                NumberState::Unknown => outcomes.unknown += mark.run.count,
+                _ => continue,
+            }
+            *of_epochs.entry(mark.epoch).or_default() += mark.run.count;
+        }
+        outcomes.most_unknown_of_an_epoch = of_epochs.into_values().max().unwrap_or_default();
+        outcomes
+    }
+}
+
+impl Record {
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+struct Client {
+    name: String,
+    issuer: Arc<Issuer>,
+    record: Arc<Record>,
+}
+
+impl Client {
+    /// Draws: one in three under a key, again and again until it is known what became of it; one in four a batch.
+    async fn draw(self) {
+        for n in 0_u64.. {
+            let key = n.is_multiple_of(3).then(|| format!("{}-{n}", self.name));
+            let count = if n.is_multiple_of(4) {
+                1 + u32::try_from(n % 5).unwrap()
+            } else {
+                1
+            };
+            while !self.attempt(key.as_deref(), count).await {
+                if self.record.stops.load(Ordering::SeqCst) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                if key.is_none() {
+                    break;
+                }
+            }
+            if self.record.stops.load(Ordering::SeqCst) {
+                return;
+            }
+            // So that servers are disturbed and the processor is not.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Answers whether it has its numbers.
+    async fn attempt(&self, key: Option<&str>, count: u32) -> bool {
+        let mut request = DrawRequest::new(inv()).count(count);
+        let name = key.map(|key| {
+            let key = IdempotencyKey::new(key).unwrap();
+            request.key = Some(key.clone());
+            key_name(&sequence(), &key)
+        });
+        let asked = format!("{count} of INV");
+        let pending = self
+            .record
+            .recorder
+            .begin(&counter_name(&counter()), name.as_deref(), asked, count);
+        let answer = self.issuer.draw(request).await;
+        if let Err(error) = &answer {
+            *self.record.last_error.lock().unwrap() = format!("{error:?}");
+        }
+        let outcome = outcome_of_draw(&answer);
+        let is_issued = matches!(outcome, Outcome::Issued(_));
+        if is_issued {
+            self.record.issued.lock().unwrap().push(self.record.now());
+        } else if outcome == Outcome::Unknown {
+            self.record.unknown.fetch_add(1, Ordering::Relaxed);
+        }
+        pending.end(outcome);
+        is_issued
+    }
+}

@@ -1,0 +1,39 @@
+//! The Redis server in which ordered numbers are drawn, if one is named.
+
+use seqid_redis::RedisConfig;
+
+use super::parsed;
+use super::sources::Sources;
+
+/// The server that the sources name.
+pub(super) fn read(sources: &mut Sources<'_>) -> Option<RedisConfig> {
+    // Kept from sight, for a URL may have a password in it.
+    let address = sources.read_secret(
+        "redis_addr",
+        "host:port, or a URL: redis://user:password@host:6379/0, redis-sentinel://:password@host:26379,host:26379/service/0 \
+         or redis-cluster://:password@host:6379,host:6379",
+        |text| {
+            RedisConfig::from_parts(text, None, None)
+                .ok()
+                .map(|_| text.to_owned())
+        },
+    );
+    let password = sources.read_secret("redis_password", "a password", |text| {
+        (!text.is_empty()).then(|| text.to_owned())
+    });
+    let database = sources.read_optional("redis_db", "a whole number from 0 to 65535", parsed::<u16>);
+    let Some(address) = address else {
+        if password.is_some() || database.is_some() {
+            sources.refuse(
+                "REDIS_PASSWORD or REDIS_DB is set, and REDIS_ADDR is not: set it to the server, or unset the others"
+                    .to_owned(),
+            );
+        }
+        return None;
+    };
+    let config = RedisConfig::from_parts(&address, password.as_deref(), database).ok()?;
+    if address.starts_with("redis-cluster://") && config.database != 0 {
+        sources.refuse("REDIS_DB is set, but a cluster has no other database than 0: unset it".to_owned());
+    }
+    Some(config)
+}
