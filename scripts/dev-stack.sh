@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Starts everything for development, from installed programs: private PostgreSQL and RabbitMQ servers in a temporary folder, the
-# service on them, and a worker. Prints their addresses; Ctrl-C stops all of it and removes the folder.
+# Starts everything for development, from installed programs: private PostgreSQL, Redis and RabbitMQ servers in a temporary folder,
+# the service on them, and a worker. Prints their addresses; Ctrl-C stops all of it and removes the folder.
 #
 #   scripts/dev-stack.sh                       on free ports, REST on 8080 and gRPC on 9090
 #   PORT=8180 GRPC_PORT=off scripts/dev-stack.sh
-#   scripts/dev-stack.sh --check               starts, draws a number, waits until it is in the audit, and stops
+#   scripts/dev-stack.sh --check               starts, draws numbers, waits until they are in the audit, and stops
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,9 +23,9 @@ if ! command -v cargo >/dev/null; then
 fi
 shopt -s nullglob
 folders=(/usr/lib/postgresql/*/bin)
-IFS=: eval 'PATH="${SEQID_RABBITMQ_BIN:-/usr/lib/rabbitmq/bin}:${SEQID_POSTGRES_BIN:-${folders[*]}}:$PATH"'
+IFS=: eval 'PATH="${SEQID_RABBITMQ_BIN:-/usr/lib/rabbitmq/bin}:${SEQID_POSTGRES_BIN:-${folders[*]}}:${SEQID_REDIS_BIN:-}:$PATH"'
 export PATH
-for program in initdb postgres psql rabbitmq-server rabbitmqctl epmd curl; do
+for program in initdb postgres psql redis-server redis-cli rabbitmq-server rabbitmqctl epmd curl; do
     command -v "$program" >/dev/null || {
         echo "$program is missing: run scripts/install-test-needs.sh" >&2
         exit 1
@@ -89,6 +89,10 @@ background postgres "${as[@]}" postgres -D data -c "port=$database_port" -c list
 until_so PostgreSQL psql -h 127.0.0.1 -p "$database_port" -U seqid -d postgres -c 'SELECT 1'
 psql -q -h 127.0.0.1 -p "$database_port" -U seqid -d postgres -c 'CREATE DATABASE seqid'
 
+redis_port=$(free_port)
+background redis "${as[@]}" redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$folder" --appendonly yes --save ''
+until_so Redis redis-cli -p "$redis_port" ping
+
 broker_port=$(free_port)
 export ERL_EPMD_ADDRESS=127.0.0.1
 ERL_EPMD_PORT=$(free_port)
@@ -114,7 +118,7 @@ until_so RabbitMQ bash -c "echo >/dev/tcp/127.0.0.1/$broker_port"
 
 export DB_HOST=127.0.0.1 DB_PORT=$database_port DB_NAME=seqid DB_USER=seqid
 export RABBITMQ_URL="amqp://guest:guest@127.0.0.1:$broker_port/%2f"
-# Redis is not part of it: the service does not know REDIS_ADDR yet.
+export REDIS_ADDR="127.0.0.1:$redis_port"
 port=${PORT:-8080}
 worker_port=$(free_port)
 background server env PORT="$port" "$server" serve
@@ -127,6 +131,7 @@ REST        http://127.0.0.1:$port       (documentation: http://127.0.0.1:$port/
 gRPC        127.0.0.1:${GRPC_PORT:-9090}
 worker      http://127.0.0.1:$worker_port/metrics
 PostgreSQL  psql -h 127.0.0.1 -p $database_port -U seqid seqid
+Redis       redis-cli -p $redis_port
 RabbitMQ    $RABBITMQ_URL
 logs        $folder/*.log
 
@@ -138,14 +143,19 @@ Ctrl-C stops all of it.
 TEXT
 
 if [[ -n $check ]]; then
-    curl -fsS -X POST "http://127.0.0.1:$port/api/v1/next" -H 'Content-Type: application/json' -d '{"prefix":"INV"}'
-    echo
+    ask() {
+        curl -fsS -X "$1" "http://127.0.0.1:$port/api/v1/$2" -H 'Content-Type: application/json' -d "$3"
+        echo
+    }
+    ask POST next '{"prefix":"INV"}'
+    ask PUT sequences/ORD '{"format":"ORD-{seq:5}","mode":"ordered"}' >/dev/null
+    ask POST next '{"prefix":"ORD"}'
     recorded() {
         [[ $(psql -At -h 127.0.0.1 -p "$database_port" -U seqid seqid \
-            -c "SELECT count(*) FROM seqid_audit.event WHERE prefix = 'INV' AND kind = 'issued'") == 1 ]]
+            -c "SELECT count(*) FROM seqid_audit.event WHERE (prefix, kind) IN (('INV', 'issued'), ('ORD', 'reported'))") == 2 ]]
     }
     until_so "the audit" recorded
-    echo "the number is in the audit"
+    echo "the numbers are in the audit"
     exit 0
 fi
 wait -n "${started[@]}" || true
