@@ -82,7 +82,7 @@ fn real_messages_are_as_the_schema_says() {
         assert!(answer.status < 300, "{path} {body}: {}", answer.body);
         answer
     };
-    let order = r#"{"prefix":"ORD.2","scope":{"branch":"JKT"},"date":"2026-03-07","reference":"order 1","actor":"alice"}"#;
+    let order = r#"{"prefix":"ORD.2","scope":{"branch":"JKT"},"date":"2026-03-07","reference":"order 1","client_id":"erp"}"#;
     post("/api/v1/next", Some("key-1"), order);
     post("/api/v1/batch", None, r#"{"prefix":"INV","count":5}"#);
     let held = post("/api/v1/reserve", None, r#"{"prefix":"INV","ttl_seconds":600}"#).json();
