@@ -30,8 +30,9 @@ const SETTINGS: [(&str, &str); 4] = [
 ];
 
 /// Runs a name server of its own beside the node, and is the parent of both: whichever way the node ends, nothing of the
-/// process group is left. A name server that Erlang starts by itself would leave the group and stay. SIGQUIT kills the node
-/// where it stands, SIGTERM stops it in order.
+/// process group is left. A name server that Erlang starts by itself would leave the group and stay. SIGUSR1 kills the node
+/// where it stands, SIGTERM stops it in order. SIGQUIT, which the guardian sends, kills it too, but not where a shell started the
+/// tests in its background: there it is ignored.
 const NODE: &str = r#"
 epmd -port "$ERL_EPMD_PORT" -address "$ERL_EPMD_ADDRESS" & names=$!
 until epmd -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do
@@ -39,7 +40,7 @@ until epmd -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do
     sleep 0.05
 done
 "$1" & node=$!
-trap 'kill -s KILL "$node"' QUIT
+trap 'kill -s KILL "$node"' QUIT USR1
 trap 'kill -s TERM "$node"' TERM
 while kill -s 0 "$node" 2>/dev/null; do wait "$node"; done
 kill -s KILL "$names"
@@ -163,8 +164,15 @@ impl RabbitMqServer {
     ///
     /// # Errors
     ///
-    /// [`ServerError::Failed`] with what it printed.
+    /// [`ServerError::Failed`] with what it printed, or when the node is down.
     pub fn ctl<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String, ServerError> {
+        // With the node its name server is gone, and the tool would start another, which stays.
+        if TcpStream::connect((HOST, self.port)).is_err() {
+            return Err(ServerError::Failed {
+                program: "rabbitmqctl".to_owned(),
+                output: "the node is down".to_owned(),
+            });
+        }
         let output = Command::new(self.programs.join("rabbitmqctl"))
             .args(["--quiet", "--erlang-cookie", COOKIE])
             .args(arguments)
@@ -209,7 +217,7 @@ impl RabbitMqServer {
     ///
     /// When it could not be signalled or outlived it by five minutes.
     pub fn kill(&mut self) -> Result<(), ServerError> {
-        self.end("QUIT")
+        self.end("USR1")
     }
 
     /// Shuts it down in order. Does nothing if it is down.
