@@ -151,7 +151,10 @@ async fn a_user_with_the_listed_rights_can_do_all_of_it() {
     let page = events.older_than(Duration::ZERO, None, 10).await.unwrap();
     let entry = page.entries[0].as_ref().unwrap();
     assert_eq!(
-        events.remove(&page.history, &[entry.id.clone()]).await.unwrap(),
+        events
+            .remove(&page.history, std::slice::from_ref(&entry.id))
+            .await
+            .unwrap(),
         1
     );
     events

@@ -349,7 +349,7 @@ async fn a_number_that_was_given_twice_freezes_its_counter() {
     assert_eq!(instance.draw().await, 2);
     instance.recorded().await;
     server
-        .cli(&["COPY", "kept", &format!("{}", key()), "REPLACE"])
+        .cli(&["COPY", "kept", &key().to_string(), "REPLACE"])
         .unwrap();
     // One that heard of nothing cannot know. It is found when it is recorded.
     let other = office.instance().await;

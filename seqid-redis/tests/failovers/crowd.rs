@@ -172,9 +172,8 @@ impl Crowd {
         }
         let calls = self.record.recorder.calls();
         let evidence = Evidence::read(&*self.durable).await.unwrap();
-        let outcomes = self
-            .durable_outcomes(self.record.issued.lock().unwrap().len())
-            .await;
+        let issued = self.record.issued.lock().unwrap().len();
+        let outcomes = self.durable_outcomes(issued).await;
         let history = evidence.against(calls, Order::Epoch);
         if let Err(violations) = history.check() {
             for violation in &violations {
