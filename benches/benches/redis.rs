@@ -19,9 +19,10 @@ use seqid_sqlite::{SqliteConfig, SqliteStore};
 use seqid_testkit::servers::RedisServer;
 
 const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_secs(2);
-/// How many numbers `redis-benchmark` draws in a round.
-const INCREMENTS: u64 = 200_000;
+/// How long a lone caller draws in a round.
+const ROUND: Duration = Duration::from_secs(1);
+/// How many numbers each side draws in a round: fewer than may wait to be recorded.
+const NUMBERS: u64 = 200_000;
 /// What a lone caller is measured with beside a draw.
 const BARE: &str = "return redis.call('INCR', KEYS[1])";
 
@@ -29,7 +30,7 @@ const BARE: &str = "return redis.call('INCR', KEYS[1])";
 fn bare_rate(server: &RedisServer) -> Result<f64> {
     let run = Command::new(server.program_folder().join("redis-benchmark"))
         .args(["-h", server.host(), "-p", &server.port().to_string(), "--csv"])
-        .args(["-t", "incr", "-c", "64", "-n", &INCREMENTS.to_string()])
+        .args(["-t", "incr", "-c", "64", "-n", &NUMBERS.to_string()])
         .args(["-a", server.password()])
         .output()
         .context("redis-benchmark cannot be run")?;
@@ -44,7 +45,7 @@ fn bare_rate(server: &RedisServer) -> Result<f64> {
 /// The median of the seconds that a lone caller waits for a draw.
 async fn draw_latency(issuer: Arc<Issuer>, prefix: Prefix) -> Result<f64> {
     let (began, mut took) = (Instant::now(), Vec::new());
-    while began.elapsed() < ROUND / 2 {
+    while began.elapsed() < ROUND {
         let asked = Instant::now();
         issuer.draw(DrawRequest::new(prefix.clone())).await?;
         took.push(asked.elapsed().as_secs_f64());
@@ -55,7 +56,7 @@ async fn draw_latency(issuer: Arc<Issuer>, prefix: Prefix) -> Result<f64> {
 /// The same of a script that does nothing but count.
 async fn bare_latency(mut connection: redis::aio::MultiplexedConnection, hash: String) -> Result<f64> {
     let (began, mut took) = (Instant::now(), Vec::new());
-    while began.elapsed() < ROUND / 2 {
+    while began.elapsed() < ROUND {
         let asked = Instant::now();
         let _number: u64 = redis::cmd("EVALSHA")
             .arg(&hash)
@@ -105,7 +106,7 @@ fn main() -> Result<()> {
                 &mut || {
                     let prefix = inv.clone();
                     let request = move |_| DrawRequest::new(prefix.clone());
-                    let done = runtime.block_on(draws(&issuer, callers, Until::Elapsed(ROUND), request))?;
+                    let done = runtime.block_on(draws(&issuer, callers, Until::Called(NUMBERS), request))?;
                     // What is to be recorded still is recorded now, and not beside the baseline.
                     let began = Instant::now();
                     while store.figures().unrecorded > 0 {
