@@ -105,7 +105,7 @@ pub(crate) struct Settings {
     db_sslrootcert: Option<String>,
 
     /// How many batches may be in flight to the database at a time, each on a connection of its own
-    /// [default: half as many as there are cores, at most 4]
+    /// [default: as many as there are cores, at most 4]
     #[arg(long, global = true, env = "SEQID_DB_LANES", value_name = "NUMBER")]
     db_lanes: Option<String>,
 
