@@ -22,7 +22,6 @@ use tokio::task::JoinSet;
 
 const ROUNDS: usize = 9;
 const TIME: Duration = Duration::from_secs(1);
-const CALLERS: usize = 64;
 
 /// What a draw is asked with.
 #[derive(Debug, Deserialize)]
@@ -164,10 +163,10 @@ fn head(answer: &[u8]) -> Result<Option<(usize, usize)>> {
 }
 
 /// Draws a second of so many callers, each on a connection of its own.
-async fn load(address: SocketAddr, prefix: &'static str) -> Result<f64> {
+async fn load(address: SocketAddr, prefix: &'static str, connections: usize) -> Result<f64> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
-    for _ in 0..CALLERS {
+    for _ in 0..connections {
         let mut caller = Caller::connect(address, prefix).await?;
         let stop = Arc::clone(&stop);
         callers.spawn(async move {
@@ -204,18 +203,19 @@ fn main() -> Result<()> {
         let next = AtomicU64::new(1);
         anyhow::Ok((ours, serve(bare(Arc::new(Numbers { next, answer }))).await?))
     })?;
-    let mut table =
-        Table::new("POST /next a second, 64 connections; the baseline answers from an atomic counter");
-    for (name, prefix, bar) in [
-        ("leased", Serving::LEASED, 0.85),
-        ("gapless", Serving::GAPLESS, 0.5),
-    ] {
-        // Leases grow from the smallest to their full length.
-        runtime.block_on(load(ours, prefix))?;
-        let mut drawn = || runtime.block_on(load(ours, prefix));
-        let mut counted = || runtime.block_on(load(counter, prefix));
-        let [rates, baseline] = interleaved(ROUNDS, [&mut drawn, &mut counted])?;
-        table.compare(name, Unit::PerSecond, &rates, &baseline, Some(Bar::AtLeast(bar)));
+    let mut table = Table::new("POST /next a second; the baseline answers from an atomic counter");
+    for connections in [64, 512] {
+        for (mode, prefix, bar) in [
+            ("leased", Serving::LEASED, 0.85),
+            ("gapless", Serving::GAPLESS, 0.5),
+        ] {
+            let load = |address| runtime.block_on(load(address, prefix, connections));
+            // Leases grow from the smallest to their full length.
+            load(ours)?;
+            let [rates, baseline] = interleaved(ROUNDS, [&mut || load(ours), &mut || load(counter)])?;
+            let name = format!("connections: {connections}, {mode}");
+            table.compare(&name, Unit::PerSecond, &rates, &baseline, Some(Bar::AtLeast(bar)));
+        }
     }
     table.print();
     runtime.block_on(serving.close())
