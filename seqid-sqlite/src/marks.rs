@@ -253,16 +253,16 @@ fn bind_mark(binder: &mut Binder<'_, '_>, row: &MarkRow<'_>, mark: &Mark) -> rus
 
 /// Writes changed marks.
 pub(crate) fn write(connection: &Connection, mut changed: Vec<MarkRow<'_>>) -> rusqlite::Result<()> {
+    // Of the changes of one mark the last one counts.
+    changed.reverse();
+    changed.sort_by_key(MarkRow::name);
+    changed.dedup_by_key(|row| row.name());
     // Before the marks that they are left of are taken away.
     for row in &mut changed {
         if row.change.mark.is_some() && row.position.is_none() {
             row.position = Some(position_of_whole(connection, row)?);
         }
     }
-    // Of the changes of one mark the last one counts.
-    changed.reverse();
-    changed.sort_by_key(MarkRow::name);
-    changed.dedup_by_key(|row| row.name());
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     for row in &changed {
         match &row.change.mark {

@@ -230,7 +230,7 @@ impl Snapshot {
             reference: report.reference.clone(),
             relates_to: report.relates_to.clone(),
             key: command.key.clone().filter(|_| !superseded),
-            reason: Reason::new(SUPERSEDED).ok().filter(|_| superseded),
+            reason: superseded.then(|| Reason::new(SUPERSEDED).ok()).flatten(),
             at: if superseded { now } else { report.at },
             ..event(kind, &state, line, command, now, Some(report.run))
         };

@@ -16,6 +16,7 @@ mod define;
 mod draw;
 mod hold;
 mod lease;
+mod need;
 pub(crate) mod range;
 mod refusal;
 mod shift;
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use adopt::NOT_ADOPTED;
 pub use lease::LeaseChange;
+pub use need::MarkNeed;
 pub use refusal::{Closer, Refusal};
 pub use table::MarkTable;
 
@@ -129,72 +131,6 @@ impl HeldCount {
     pub const fn add(&mut self, state: &CounterState) {
         self.numbers += state.reserved;
         self.leases += state.leases as u64;
-    }
-}
-
-/// Marks that a store must load before a batch can be decided. Most batches need none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MarkNeed {
-    /// What became of a reservation.
-    Reservation {
-        /// Its counter.
-        counter: CounterKey,
-        /// The generation of its numbers.
-        generation: u32,
-        /// The first of its numbers.
-        first: Number,
-        /// Its name.
-        id: ReservationId,
-    },
-    /// The holds of a counter that end first.
-    Ending {
-        /// The counter.
-        counter: CounterKey,
-        /// The most that are asked for.
-        limit: usize,
-    },
-    /// The lowest free numbers of a counter.
-    Free {
-        /// The counter.
-        counter: CounterKey,
-        /// Its generation.
-        generation: u32,
-        /// The most marks that are asked for.
-        limit: usize,
-    },
-    /// All marks of a counter that have a number in a range.
-    Within {
-        /// The counter.
-        counter: CounterKey,
-        /// Its generation.
-        generation: u32,
-        /// The first number.
-        first: u64,
-        /// The last number.
-        last: u64,
-    },
-    /// The leases of a counter that are open, the one with a name, and the lost ones of a holder.
-    Leases {
-        /// The counter.
-        counter: CounterKey,
-        /// The name.
-        id: Option<LeaseId>,
-        /// The holder's name.
-        holder: Option<Label>,
-    },
-}
-
-impl MarkNeed {
-    /// The counter concerned.
-    #[must_use]
-    pub const fn counter(&self) -> &CounterKey {
-        match self {
-            Self::Reservation { counter, .. }
-            | Self::Ending { counter, .. }
-            | Self::Free { counter, .. }
-            | Self::Within { counter, .. }
-            | Self::Leases { counter, .. } => counter,
-        }
     }
 }
 
@@ -435,8 +371,7 @@ impl Snapshot {
                 self.add_adopt_needs(adopt, &mut needs);
             }
         }
-        merge_free(&mut needs);
-        needs
+        need::merge(needs)
     }
 
     fn add_mark_needs(
@@ -800,33 +735,6 @@ impl Snapshot {
     pub fn sequence_state(&self, key: &SequenceKey) -> Option<&SequenceState> {
         self.sequences.get(key)?.as_ref()
     }
-}
-
-/// One need for all commands that take from a counter's free numbers, with as many as each asks for.
-fn merge_free(needs: &mut Vec<MarkNeed>) {
-    let mut merged: Vec<MarkNeed> = Vec::with_capacity(needs.len());
-    for need in needs.drain(..) {
-        let MarkNeed::Free {
-            counter, limit: more, ..
-        } = &need
-        else {
-            merged.push(need);
-            continue;
-        };
-        let before = merged.iter_mut().find_map(|other| match other {
-            MarkNeed::Free {
-                counter: other,
-                limit,
-                ..
-            } if other == counter => Some(limit),
-            _ => None,
-        });
-        match before {
-            Some(limit) => *limit = limit.saturating_add(*more),
-            None => merged.push(need),
-        }
-    }
-    *needs = merged;
 }
 
 fn leased(lease: Lease) -> Reply {
