@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A map whose keys write one well mixed integer to the hasher.
+/// A map whose keys write one well mixed integer to the hasher, or bytes that are well mixed after it.
 pub(crate) type Prehashed<K, V> = HashMap<K, V, BuildHasherDefault<PassThrough>>;
 
 /// Hands the integer on as it is.

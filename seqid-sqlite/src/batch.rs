@@ -185,6 +185,29 @@ impl CounterRow {
     }
 }
 
+/// Where events of counters stand, by the counter's row and the event's number there.
+#[derive(Debug, Default)]
+struct Positions(Vec<(i64, u64, u64)>);
+
+impl Positions {
+    fn of(events: &[EventRow]) -> Self {
+        let of_counters = events
+            .iter()
+            .filter_map(|row| Some((row.counter?, row.linked.event.n, row.position)));
+        let mut positions: Vec<_> = of_counters.collect();
+        // Sorted already where all are of one counter.
+        positions.sort_unstable();
+        Self(positions)
+    }
+
+    fn find(&self, counter: i64, n: u64) -> Option<u64> {
+        let found = self
+            .0
+            .binary_search_by_key(&(counter, n), |(counter, n, _)| (*counter, *n));
+        found.ok().map(|at| self.0[at].2)
+    }
+}
+
 /// A transaction that was written and not yet committed.
 pub(crate) struct Batch<'a> {
     connection: &'a Connection,
@@ -455,7 +478,6 @@ impl<'a> Batch<'a> {
     fn write_events(&mut self) -> Result<(), Fault> {
         let events = self.snapshot.take_events();
         let marks = self.snapshot.take_marks();
-        let mut positions = HashMap::new();
         let left = self.unwritten.len();
         self.unwritten.reserve(events.len());
         for linked in events {
@@ -479,9 +501,6 @@ impl<'a> Batch<'a> {
             if linked.event.kind != EventKind::Issued {
                 self.moved.extend(counter);
             }
-            if !marks.is_empty() {
-                positions.extend(counter.map(|counter| ((counter, linked.event.n), position)));
-            }
             self.unwritten.push(EventRow {
                 position,
                 sequence,
@@ -489,16 +508,18 @@ impl<'a> Batch<'a> {
                 linked,
             });
         }
-        marks::note_reservations(self.connection, &self.unwritten[left..])?;
+        let events = &self.unwritten[left..];
+        marks::note_reservations(self.connection, events)?;
+        let positions = if marks.is_empty() {
+            Positions::default()
+        } else {
+            Positions::of(events)
+        };
         rows::insert_whole(self.connection, &mut self.unwritten)?;
         self.write_marks(&marks, &positions)
     }
 
-    fn write_marks(
-        &mut self,
-        changes: &[MarkChange],
-        positions: &HashMap<(i64, u64), u64>,
-    ) -> Result<(), Fault> {
+    fn write_marks(&mut self, changes: &[MarkChange], positions: &Positions) -> Result<(), Fault> {
         let mut changed = Vec::with_capacity(changes.len());
         for change in changes {
             let Some(row) = self.counters.get(&change.counter) else {
@@ -510,7 +531,7 @@ impl<'a> Batch<'a> {
             changed.push(MarkRow {
                 counter: row.id,
                 change,
-                position: n.and_then(|n| positions.get(&(row.id, n)).copied()),
+                position: n.and_then(|n| positions.find(row.id, n)),
             });
         }
         marks::write(self.connection, changed)?;

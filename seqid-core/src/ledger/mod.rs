@@ -160,7 +160,7 @@ pub struct Snapshot {
     /// Scopes of the counters that opened in this transaction, by sequence and text folded to lower case.
     scopes: HashMap<(SequenceKey, String), FieldValues>,
     /// By the counter too: a hold is looked for where its caller says that it is.
-    reservations: HashMap<(CounterKey, ReservationId), Reservation>,
+    reservations: Prehashed<(CounterKey, ReservationId), Reservation>,
     /// The holds that end first, of counters that have some to let go.
     ending: Prehashed<CounterKey, Vec<Mark>>,
     /// When the first hold ends that began in this transaction.
@@ -230,7 +230,7 @@ impl Snapshot {
             held: HashMap::new(),
             tenants_closed: HashMap::new(),
             scopes: HashMap::new(),
-            reservations: HashMap::new(),
+            reservations: Prehashed::default(),
             ending: Prehashed::default(),
             begun: Prehashed::default(),
             free: Prehashed::default(),
