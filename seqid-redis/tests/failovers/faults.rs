@@ -35,7 +35,7 @@ impl Alone {
     }
 }
 
-pub(crate) const ALONE: [Fault<Alone>; 14] = [
+pub(crate) const ALONE: [Fault<Alone>; 18] = [
     ("killed, and started with its file", |alone, _| {
         alone.server.kill().unwrap();
         alone.server.start_again().unwrap();
@@ -85,6 +85,22 @@ pub(crate) const ALONE: [Fault<Alone>; 14] = [
         for key in alone.cli(&["KEYS", "seqid:*:events"]).lines() {
             alone.cli(&["DEL", key]);
         }
+    }),
+    ("the counter put back", |alone, random| {
+        alone.cli(&["COPY", &alone.counter(), "kept", "REPLACE"]);
+        sleep(Duration::from_millis(random.below(100)));
+        alone.cli(&["COPY", "kept", &alone.counter(), "REPLACE"]);
+    }),
+    ("an old dump loaded by the same process", |alone, random| {
+        alone.cli(&["SAVE"]);
+        sleep(Duration::from_millis(random.below(200)));
+        alone.cli(&["DEBUG", "RELOAD", "NOSAVE"]);
+    }),
+    ("an older dump loaded by the same process", |alone, _| {
+        alone.cli(&["DEBUG", "RELOAD", "NOSAVE"]);
+    }),
+    ("FUNCTION FLUSH", |alone, _| {
+        alone.cli(&["FUNCTION", "FLUSH"]);
     }),
     ("SCRIPT FLUSH", |alone, _| {
         alone.cli(&["SCRIPT", "FLUSH"]);
