@@ -133,9 +133,13 @@ impl Snapshot {
                 current: open.cloned().map(Box::new),
             });
         }
-        // One that has closed its lease is not waited for: the next one may be of another cluster.
-        let unclosed = leases().filter(|lease| lease.state != LeaseState::Closed);
-        let known = unclosed.filter_map(|lease| lease.holder.topology()).max();
+        // Where nobody holds anything, the next one may be of another cluster.
+        let of_cluster = leases().filter(|lease| match lease.state {
+            LeaseState::Open => true,
+            LeaseState::Lost => lease.holder.name() == name,
+            LeaseState::Closed => false,
+        });
+        let known = of_cluster.filter_map(|lease| lease.holder.topology()).max();
         if let Some(known) = known.filter(|known| topology < known) {
             return Err(Refusal::OldTopology { known });
         }
