@@ -34,7 +34,7 @@ pub enum Holder {
     /// The memory of a process. Several may hold numbers of one counter.
     Process(Label),
     /// One history of a server that may lose what it acknowledged. One at a time holds numbers of a counter, and one that
-    /// another has taken over from does so again only if the server's cluster has chosen it anew.
+    /// lost some and that another has followed does so again only if the server's cluster has chosen it anew.
     History {
         /// The history.
         name: Label,

@@ -17,13 +17,17 @@ use crate::error::Fault;
 use crate::load::place;
 use crate::rows;
 
-/// The leases of counters that are open, those of a name, and the lost ones of a holder: $1 counters, $2 names, $3 holders.
+/// The leases of counters that are open, and those of a name; for a holder the ones that it lost, and the one of the highest
+/// numbers of the last generation: $1 counters, $2 names, $3 holders.
 const LOAD: &str = concat!(
     "SELECT DISTINCT u.counter_place, ",
     lease!(),
     " FROM (SELECT min(place) OVER (PARTITION BY counter) AS counter_place, counter, id, holder \
             FROM unnest($1::bigint[], $2::bytea[], $3::text[]) WITH ORDINALITY v (counter, id, holder, place)) u \
-      JOIN seqid.lease l ON l.counter = u.counter AND (l.state = 1 OR l.id = u.id OR (l.state = 3 AND l.holder = u.holder))"
+      JOIN seqid.lease l ON l.counter = u.counter AND (l.state = 1 OR l.id = u.id OR (l.state = 3 AND l.holder = u.holder) \
+           OR (u.holder IS NOT NULL AND l.id = ( \
+               SELECT o.id FROM seqid.lease o WHERE o.counter = u.counter AND o.last IS NOT NULL \
+               ORDER BY o.generation DESC, o.last DESC LIMIT 1)))"
 );
 
 /// The open leases of a sequence behind one: prefix `*` stands for all of the tenant's.

@@ -16,7 +16,7 @@ use crate::counter_id::Bucket;
 use crate::discovery;
 use crate::error::{Fault, OpenError};
 use crate::history::{History, Info, Server};
-use crate::scripts::{Loaded, Script};
+use crate::scripts::{self, Script};
 
 /// How often a connection that nobody uses is looked after.
 const PROBE: Duration = Duration::from_secs(1);
@@ -46,14 +46,13 @@ impl Retired {
 #[derive(Debug)]
 pub(crate) struct Verified {
     connection: MultiplexedConnection,
-    scripts: Mutex<Loaded>,
     pub(crate) server: Server,
     is_condemned: AtomicBool,
     condemned: Notify,
 }
 
 impl Verified {
-    /// Runs a script. One that the server has forgotten had no effect, so it is given all of them and asked once more.
+    /// Runs a function. One that the server does not have had no effect, so it is given all of them and asked once more.
     pub(crate) async fn run<T: FromRedisValue>(
         &self,
         script: Script,
@@ -61,9 +60,9 @@ impl Verified {
         arguments: &[Vec<u8>],
     ) -> Result<T, Fault> {
         let answer = match self.run_once(script, keys, arguments).await {
-            Err(fault) if fault.is_no_script() => {
-                let loaded = Loaded::load(&mut self.connection.clone()).await;
-                *self.scripts() = loaded
+            Err(fault) if fault.is_no_function() => {
+                scripts::load(&mut self.connection.clone())
+                    .await
                     .map_err(Fault::from)
                     .inspect_err(|fault| self.judge(fault))?;
                 self.run_once(script, keys, arguments).await
@@ -79,8 +78,8 @@ impl Verified {
         keys: &[String],
         arguments: &[Vec<u8>],
     ) -> Result<T, Fault> {
-        let mut command = cmd("EVALSHA");
-        command.arg(self.scripts().name(script)).arg(keys.len()).arg(keys);
+        let mut command = cmd("FCALL");
+        command.arg(scripts::name(script)).arg(keys.len()).arg(keys);
         for argument in arguments {
             command.arg(argument);
         }
@@ -107,10 +106,6 @@ impl Verified {
 
     fn is_condemned(&self) -> bool {
         self.is_condemned.load(Ordering::SeqCst)
-    }
-
-    fn scripts(&self) -> std::sync::MutexGuard<'_, Loaded> {
-        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks after it until it must not be used any more.
@@ -243,10 +238,9 @@ async fn connect(config: &RedisConfig, bucket: Bucket, retired: &Retired) -> Res
     if retired.has(&history, topology) {
         return Err(OpenError::Retired { place, history });
     }
-    let scripts = Loaded::load(&mut connection).await.map_err(of)?;
+    scripts::load(&mut connection).await.map_err(of)?;
     Ok(Verified {
         connection,
-        scripts: Mutex::new(scripts),
         server: Server {
             history,
             version: info.field("redis_version").to_owned(),

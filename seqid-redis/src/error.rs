@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use redis::{ErrorKind, ParsingError, RedisError, ServerErrorKind};
+use redis::{ErrorKind, ParsingError, RedisError};
 use seqid_core::store::{Certainty, StoreError};
 
 use crate::history::History;
@@ -156,6 +156,7 @@ impl Fault {
     pub fn certainty(&self) -> Certainty {
         match self {
             Self::Away(_) | Self::Denied { .. } => Certainty::NotIssued,
+            Self::Redis(_) if self.is_no_function() => Certainty::NotIssued,
             Self::Redis(error) => match (error.code(), error.kind()) {
                 (Some(code), _) => certainty_of(code),
                 (None, ErrorKind::Client | ErrorKind::InvalidClientConfig) => Certainty::NotIssued,
@@ -177,8 +178,9 @@ impl Fault {
         }
     }
 
-    pub(crate) fn is_no_script(&self) -> bool {
-        matches!(self, Self::Redis(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+    /// Whether the server does not have the function that it was to run.
+    pub(crate) fn is_no_function(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.detail() == Some("Function not found"))
     }
 }
 
@@ -193,8 +195,8 @@ pub fn certainty_of(code: &str) -> Certainty {
         "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT"
         // The server does not take writes.
         | "READONLY" | "LOADING" | "MASTERDOWN" | "NOREPLICAS" | "MISCONF" | "OOM" | "BUSY"
-        // The user may not, or the script is not there.
-        | "NOPERM" | "NOAUTH" | "WRONGPASS" | "NOSCRIPT" => Certainty::NotIssued,
+        // The user may not.
+        | "NOPERM" | "NOAUTH" | "WRONGPASS" => Certainty::NotIssued,
         _ => Certainty::Unknown,
     }
 }
@@ -238,7 +240,6 @@ mod tests {
             "NOPERM",
             "NOAUTH",
             "WRONGPASS",
-            "NOSCRIPT",
         ];
         for code in refused {
             assert_eq!(certainty_of(code), Certainty::NotIssued, "{code}");

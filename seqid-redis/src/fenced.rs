@@ -180,13 +180,16 @@ pub enum Fence {
     Authority,
     /// The key was written in another history.
     History,
+    /// The key is not as the server's process left it: it went back in time within one history, somebody wrote it, or the process
+    /// has forgotten, as after `FUNCTION FLUSH`.
+    Memory,
     /// The key is not as a script left it.
     Checksum,
     /// The key is in another epoch than the caller thinks.
     Epoch,
     /// The epoch is closed.
     Closed,
-    /// The counter is behind what the caller has seen: it went back in time within one history.
+    /// The counter is behind what the caller has seen: it went back in time within one history, and so did the process.
     Floor,
     /// The offer is used up, or was never made here.
     Offer,
@@ -202,6 +205,7 @@ impl Fence {
             "role" => Self::Role,
             "authority" => Self::Authority,
             "history" => Self::History,
+            "memory" => Self::Memory,
             "checksum" => Self::Checksum,
             "epoch" => Self::Epoch,
             "closed" => Self::Closed,

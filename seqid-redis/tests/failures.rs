@@ -109,9 +109,9 @@ async fn what_the_acl_denies_is_not_issued_and_takes_nothing() {
     let server = RedisServer::start().unwrap();
     let (fenced, mut held) = lent(&server).await;
     let user = |rule: &str| server.cli(&["ACL", "SETUSER", "default", rule]).unwrap();
-    user("-evalsha");
+    user("-fcall");
     not_issued(&fault(&fenced, &held).await, "NOPERM");
-    user("+evalsha");
+    user("+fcall");
     // In the middle of the script, before and after its first write.
     for command in ["xadd", "hset", "hmget", "xlen", "get", "info"] {
         user(&format!("-{command}"));

@@ -130,41 +130,108 @@ async fn a_lower_number_set_by_hand_is_refused() {
 }
 
 #[tokio::test]
-async fn an_old_value_in_the_same_history_is_below_the_floor() {
+async fn an_old_value_in_the_same_history_is_not_as_the_process_left_it() {
     let (server, fenced, mut lender, mut held) = begun().await;
     let key = key(&server, "*:c:*");
+    let mut newcomer = Held {
+        floor: 0,
+        ..held.clone()
+    };
     server.cli(&["COPY", &key, "kept"]).unwrap();
     assert_eq!(held.take(&fenced, 5).await, 4);
     server.cli(&["COPY", "kept", &key, "REPLACE"]).unwrap();
-    assert_eq!(fence(&mut held, &fenced).await, Fence::Floor);
-    let closed = fenced.close(&counter(), 1, held.floor).await.unwrap();
-    assert!(
-        matches!(
-            closed,
-            Closed::Fenced(Refused {
-                fence: Fence::Floor,
-                ..
-            })
-        ),
-        "{closed:?}"
-    );
+    // Neither one who saw the later numbers nor one who saw none.
+    assert_eq!(fence(&mut held, &fenced).await, Fence::Memory);
+    assert_eq!(fence(&mut newcomer, &fenced).await, Fence::Memory);
+    for floor in [held.floor, 0] {
+        let closed = fenced.close(&counter(), 1, floor).await.unwrap();
+        let Closed::Fenced(refused) = closed else {
+            panic!("{closed:?}")
+        };
+        assert_eq!(refused.fence, Fence::Memory);
+    }
+    let extended = fenced.extend(&counter(), 1, 101, 201).await.unwrap();
+    assert_eq!(fence_of(&extended), Fence::Memory);
     goes_on_above(&fenced, &mut lender, 8).await;
 }
 
 #[tokio::test]
-async fn a_reload_of_the_same_data_changes_nothing() {
-    let (server, fenced, _, mut held) = begun().await;
-    server.cli(&["DEBUG", "RELOAD"]).unwrap();
-    assert_eq!(held.take(&fenced, 1).await, 4);
+async fn a_seed_is_not_taken_again_by_a_key_from_before_it() {
+    let server = RedisServer::start().unwrap();
+    let fenced = connect(&server.url()).await;
+    let mut lender = Lender::new(counter(), 1);
+    let grant = lender.grant(&fenced, 100).await;
+    server.cli(&["SAVE"]).unwrap();
+    fenced.seed(&counter(), &grant).await.unwrap();
+    let mut held = Held {
+        counter: counter(),
+        epoch: 1,
+        floor: 0,
+    };
+    held.take(&fenced, 5).await;
+    // The same process loads what it had before the seed.
+    server.cli(&["DEBUG", "RELOAD", "NOSAVE"]).unwrap();
+    assert_eq!(held.try_take(&fenced, 1).await, Drawn::Missing);
+    let late = fenced.seed(&counter(), &grant).await.unwrap();
+    assert_eq!(fence_of(&late), Fence::Offer);
+    goes_on_above(&fenced, &mut lender, 100).await;
 }
 
 #[tokio::test]
-async fn scripts_that_were_flushed_are_given_again() {
-    let (server, fenced, _, mut held) = begun().await;
+async fn a_process_that_loads_an_old_dump_gives_nothing_of_it() {
+    let (server, fenced, mut lender, mut held) = begun().await;
+    let mut newcomer = Held {
+        floor: 0,
+        ..held.clone()
+    };
+    let former = fenced.server(counter().bucket()).await.unwrap().history;
+    server.cli(&["SAVE"]).unwrap();
+    assert_eq!(held.take(&fenced, 5).await, 4);
+    server.cli(&["DEBUG", "RELOAD", "NOSAVE"]).unwrap();
+    assert_eq!(
+        fenced.server(counter().bucket()).await.unwrap().history,
+        former,
+        "the history is the same"
+    );
+    assert_eq!(fence(&mut newcomer, &fenced).await, Fence::Memory);
+    assert_eq!(fence(&mut held, &fenced).await, Fence::Memory);
+    goes_on_above(&fenced, &mut lender, 8).await;
+}
+
+#[tokio::test]
+async fn functions_that_were_flushed_are_given_again_and_remember_nothing() {
+    let (server, fenced, mut lender, mut held) = begun().await;
     server.cli(&["SCRIPT", "FLUSH"]).unwrap();
     assert_eq!(held.take(&fenced, 1).await, 4);
-    let closed = fenced.close(&counter(), 1, 0).await.unwrap();
-    assert_eq!(closed, Closed::Done { next: 5 });
+    server.cli(&["FUNCTION", "FLUSH"]).unwrap();
+    assert_eq!(fence(&mut held, &fenced).await, Fence::Memory);
+    goes_on_above(&fenced, &mut lender, 4).await;
+}
+
+#[tokio::test]
+async fn another_release_beside_this_one_draws_from_ranges_of_its_own() {
+    let (server, fenced, mut lender, mut held) = begun().await;
+    // All of this library under other names: what another release would be.
+    let list = server.cli(&["FUNCTION", "LIST", "WITHCODE"]).unwrap();
+    let at = list.find("#!lua").unwrap();
+    let text = list[at..].to_owned();
+    let name = text["#!lua name=".len()..].lines().next().unwrap().to_owned();
+    server
+        .cli(&["FUNCTION", "LOAD", &text.replace(&name, "seqid_other")])
+        .unwrap();
+    let keys = [
+        key(&server, "*:bucket"),
+        key(&server, "*:events"),
+        key(&server, "*:c:*"),
+    ];
+    let authority = AUTHORITY.to_string();
+    let mut command = vec!["FCALL", "seqid_other_draw", "3"];
+    command.extend(keys.iter().map(String::as_str));
+    command.extend([&authority, "1000", "1", "1", "1", "0", "none"]);
+    let answer = server.cli(&command).unwrap();
+    assert!(answer.starts_with("fenced\nmemory"), "{answer}");
+    assert_eq!(held.take(&fenced, 1).await, 4);
+    goes_on_above(&fenced, &mut lender, 4).await;
 }
 
 #[tokio::test]
@@ -497,14 +564,21 @@ async fn the_first_replica_changes_the_history_and_leaves_no_gap() {
 
 #[tokio::test]
 async fn a_primary_that_was_a_replica_meanwhile_cannot_close() {
-    let (server, fenced, _, held) = begun().await;
+    let server = RedisServer::start().unwrap();
     let of = format!("{} {}", server.host(), server.port());
-    // It is left behind with the first three numbers, and given back to the primary, which goes on with its data.
     let behind = RedisServer::start_with(&[("replicaof", &of)]).unwrap();
     while behind.info("master_link_status").unwrap() != "up" {
         std::thread::yield_now();
     }
+    let fenced = connect(&server.url()).await;
+    let mut held = Lender::new(counter(), 1).lend(&fenced, 100).await;
+    assert_eq!(held.take(&fenced, 3).await, 1);
+    // It is left behind with the first three numbers, and given back to the primary, which goes on with its data.
+    while behind.cli(&["HGET", &key(&server, "*:c:*"), "n"]).unwrap() != "4" {
+        std::thread::yield_now();
+    }
     behind.cli(&["REPLICAOF", "NO", "ONE"]).unwrap();
+    assert_eq!(held.take(&fenced, 2).await, 4);
     drop(fenced);
     server
         .cli(&["REPLICAOF", behind.host(), &behind.port().to_string()])
@@ -520,7 +594,7 @@ async fn a_primary_that_was_a_replica_meanwhile_cannot_close() {
         matches!(
             closed,
             Closed::Fenced(Refused {
-                fence: Fence::History,
+                fence: Fence::Memory,
                 ..
             })
         ),
@@ -553,22 +627,34 @@ async fn a_retired_history_is_never_used_again() {
 #[tokio::test]
 async fn an_idle_counter_takes_less_than_500_bytes() {
     const COUNTERS: u64 = 100_000;
+    /// One above a power of two, where the tables of Lua have just doubled.
+    const REMEMBERED: u64 = 4_097;
     let server = RedisServer::start().unwrap();
     let fenced = connect(&server.url()).await;
     let first = (1 << 62) + 1;
     let mut held = Lender::new(counter(), first).lend(&fenced, 10_000).await;
     assert_eq!(held.take(&fenced, 1).await, first);
-    let used = || server.info("used_memory").unwrap().parse::<u64>().unwrap();
-    let before = used();
+    let used = |field: &str| server.info(field).unwrap().parse::<u64>().unwrap();
+    let before = used("used_memory");
     // Counters like this one, under names as long as its own.
     let copy = "for i = 1, ARGV[1] do \
                 redis.call('COPY', KEYS[1], KEYS[1]:sub(1, -33) .. string.format('%032x', i)) end";
-    let key = key(&server, "*:c:*");
+    let name = key(&server, "*:c:*");
     server
-        .cli(&["EVAL", copy, "1", &key, &COUNTERS.to_string()])
+        .cli(&["EVAL", copy, "1", &name, &COUNTERS.to_string()])
         .unwrap();
     assert_eq!(server.cli(&["DBSIZE"]).unwrap(), (COUNTERS + 3).to_string());
-    let each = (used() - before) / COUNTERS;
-    println!("{each} bytes a counter");
-    assert!(each < 500, "{each} bytes a counter");
+    let of_keys = (used("used_memory") - before) / COUNTERS;
+
+    let before = used("used_memory_vm_functions");
+    for n in 0..REMEMBERED {
+        let counter = counter_of("INV", &n.to_string());
+        Lender::new(counter, first).lend(&fenced, 10_000).await;
+    }
+    let of_memory = (used("used_memory_vm_functions") - before) / REMEMBERED;
+    println!("a counter has {of_keys} bytes in its key, and {of_memory} in the memory of the functions");
+    assert!(
+        of_keys + of_memory < 500,
+        "{of_keys} and {of_memory} bytes a counter"
+    );
 }

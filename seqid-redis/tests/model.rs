@@ -1,11 +1,11 @@
 //! The protocol of fenced counters, checked in every state that two instances, two servers and their faults lead to.
 //!
 //! `model/README.md` says what the protocol is. `promises.rs` searches for a state in which one of the promises is broken,
-//! and finds none; `mutants.rs` leaves out one guard at a time, and finds one each time. The whole takes about a minute
-//! on one core. Farther, with more faults or draws on a path:
+//! and finds none; `mutants.rs` leaves out one guard at a time, and finds one each time. The whole takes about half a
+//! minute of one core. Farther, with more faults or draws on a path:
 //!
 //! ```text
-//! SEQID_MODEL_FAULTS=2 SEQID_MODEL_DRAWS=2 cargo test --release -p seqid-redis --test model after_any_fault -- --nocapture
+//! SEQID_MODEL_FAULTS=2 SEQID_MODEL_DRAWS=2 cargo test -p seqid-redis --test model -- --exact promises::nothing_breaks_after_any_fault --nocapture
 //! ```
 #![allow(
     clippy::unwrap_used,

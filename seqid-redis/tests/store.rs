@@ -343,23 +343,67 @@ async fn nothing_is_drawn_beyond_the_bound_of_the_stream() {
 #[tokio::test]
 async fn a_number_that_was_given_twice_freezes_its_counter() {
     let (server, office, instance) = office().await;
-    let key = || server.cli(&["KEYS", "seqid:*:c:*"]).unwrap();
     assert_eq!(instance.draw().await, 1);
-    server.cli(&["COPY", &key(), "kept"]).unwrap();
-    assert_eq!(instance.draw().await, 2);
     instance.recorded().await;
-    server
-        .cli(&["COPY", "kept", &key().to_string(), "REPLACE"])
-        .unwrap();
-    // One that heard of nothing cannot know. It is found when it is recorded.
-    let other = office.instance().await;
-    let mut request = DrawRequest::new(inv());
-    request.origin.client = Some("other".parse().unwrap());
-    assert_eq!(other.issued(request).await.unwrap().run.first.get(), 2);
-    other.recorded().await;
+    office.away.set(true);
+    assert_eq!(instance.draw().await, 2);
+    let stream = server.cli(&["KEYS", "seqid:*:events"]).unwrap();
+    let entry = server.cli(&["XRANGE", &stream, "-", "+"]).unwrap();
+    office.away.set(false);
+    instance.recorded().await;
+    // What there would be of another draw of the same numbers, if the machine had been put back to an earlier moment.
+    let other = entry.replace("\"n\":1,", "\"n\":1,\"a\":\"other\",");
+    assert_ne!(other, entry);
+    let mut command = vec!["XADD", stream.as_str(), "*"];
+    command.extend(other.lines().skip(1));
+    server.cli(&command).unwrap();
+    instance.store.take_over(Duration::ZERO).await.unwrap();
     assert_eq!(office.kinds().await.last(), Some(&EventKind::Frozen));
     let state = office.durable.counter(&counter()).await.unwrap().unwrap();
     assert_eq!(state.status, seqid_core::counter::CounterStatus::Frozen);
+}
+
+#[tokio::test]
+async fn a_key_that_was_put_back_gives_a_newcomer_a_range_of_its_own() {
+    let (server, office, instance) = office().await;
+    let key = || server.cli(&["KEYS", "seqid:*:c:*"]).unwrap();
+    let mut last = instance.draw().await;
+    // More than once: the history loses one range after the other, and has the next.
+    for _ in 0..4 {
+        server.cli(&["COPY", &key(), "kept", "REPLACE"]).unwrap();
+        last = instance.draw().await.max(last);
+        instance.recorded().await;
+        server
+            .cli(&["COPY", "kept", &key().to_string(), "REPLACE"])
+            .unwrap();
+        for instance in [&office.instance().await, &instance] {
+            let number = instance.draw().await;
+            assert!(number > last, "{number} is not above {last}");
+            last = number;
+        }
+    }
+    office.require_sound().await;
+}
+
+#[tokio::test]
+async fn an_old_dump_that_the_same_process_loads_gives_nothing_twice() {
+    let (server, office, instance) = office().await;
+    instance.draw().await;
+    server.cli(&["SAVE"]).unwrap();
+    let mut last = instance.draw().await;
+    instance.recorded().await;
+    for _ in 0..3 {
+        server.cli(&["DEBUG", "RELOAD", "NOSAVE"]).unwrap();
+        for instance in [&office.instance().await, &instance] {
+            let number = instance.draw().await;
+            assert!(number > last, "{number} is not above {last}");
+            last = number;
+        }
+    }
+    // The dump has an entry of what is recorded long since.
+    instance.store.take_over(Duration::ZERO).await.unwrap();
+    office.require_sound().await;
+    assert!(!office.kinds().await.contains(&EventKind::Frozen));
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@ macro_rules! lease {
 const NEEDED: &str = concat!(
     "SELECT ",
     lease!(),
-    " FROM lease l WHERE l.counter = ?1 AND (l.state = 1 OR (l.state = 3 AND l.holder = ?3) OR l.id = ?2)"
+    " FROM lease l WHERE l.counter = ?1 AND (l.state = 1 OR (l.state = 3 AND l.holder = ?3) OR l.id = ?2 \
+      OR (?3 IS NOT NULL AND l.id = (SELECT o.id FROM lease o WHERE o.counter = ?1 AND o.last IS NOT NULL \
+                                     ORDER BY o.generation DESC, o.last DESC LIMIT 1)))"
 );
 
 /// The open leases of a sequence: prefix `*` stands for all of the tenant's.
@@ -32,7 +34,8 @@ const OPEN: &str = concat!(
      ORDER BY l.id LIMIT ?4"
 );
 
-/// The leases of the counter with this row that are open, the one with a name, and the lost ones of a holder.
+/// The leases of the counter with this row that are open, and the one with a name; for a holder also those that it lost, and the
+/// one of the highest numbers of the last generation.
 pub(crate) fn needed(
     connection: &Connection,
     row: i64,

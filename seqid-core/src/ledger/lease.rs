@@ -33,7 +33,7 @@ pub struct LeaseChange {
 }
 
 impl Snapshot {
-    /// Puts in leases of a counter: those that are open, and the others that were asked for.
+    /// Puts in leases of a counter: those that are open, and the others that were [asked for](super::MarkNeed::Leases).
     pub fn load_leases(&mut self, counter: CounterKey, leases: Vec<Lease>) {
         let known = self.leases.entry(counter).or_default();
         for lease in leases {
@@ -85,7 +85,7 @@ impl Snapshot {
         }
         require_leasable(line, &take.holder)?;
         let mut state = self.open(line, Some(line.date()))?;
-        self.require_newest_history(line.key(), take)?;
+        self.require_newest_history(line.key(), take, state.generation)?;
         // Nothing may be left for it: then the lease before stays as it is.
         let remaining = state.remaining(line.definition().step(), line.max());
         if remaining == 0 {
@@ -114,9 +114,15 @@ impl Snapshot {
         Ok(lease)
     }
 
-    /// Histories hold a counter's numbers one at a time, each takes over from the one before, and none comes back unless its
-    /// cluster has chosen it anew since: else the last one left could be one that was lost.
-    fn require_newest_history(&self, counter: &CounterKey, take: &TakeLease) -> Result<(), Refusal> {
+    /// Histories hold a counter's numbers one at a time, and each takes over from the one before. One that has lost numbers goes
+    /// on as long as none has had numbers since. Else it comes back only if its cluster has chosen it anew: two that take turns
+    /// would use up numbers for ever.
+    fn require_newest_history(
+        &self,
+        counter: &CounterKey,
+        take: &TakeLease,
+        generation: u32,
+    ) -> Result<(), Refusal> {
         let Holder::History { name, topology } = &take.holder else {
             return Ok(());
         };
@@ -127,15 +133,27 @@ impl Snapshot {
                 current: open.cloned().map(Box::new),
             });
         }
-        let known = leases().filter_map(|lease| lease.holder.topology()).max();
-        let gone = |lease: &Lease| lease.state == LeaseState::Lost && lease.holder.name() == name;
-        match known {
-            Some(known) if *topology < known => Err(Refusal::OldTopology { known }),
-            Some(known) if *topology == known && leases().any(gone) => {
-                Err(Refusal::HistoryGone { name: name.clone() })
-            }
-            _ => Ok(()),
+        // Where nobody holds anything, the next one may be of another cluster.
+        let of_cluster = leases().filter(|lease| match lease.state {
+            LeaseState::Open => true,
+            LeaseState::Lost => lease.holder.name() == name,
+            LeaseState::Closed => false,
+        });
+        let known = of_cluster.filter_map(|lease| lease.holder.topology()).max();
+        if let Some(known) = known.filter(|known| topology < known) {
+            return Err(Refusal::OldTopology { known });
         }
+        let with_numbers = leases().filter(|lease| lease.generation == generation && lease.run.is_some());
+        let followed = with_numbers
+            .max_by_key(|lease| lease.epoch)
+            .is_some_and(|newest| {
+                newest.holder.name() != name && newest.holder.topology() >= Some(*topology)
+            });
+        let lost = |lease: &Lease| lease.state == LeaseState::Lost && lease.holder.name() == name;
+        if followed && leases().any(lost) {
+            return Err(Refusal::HistoryGone { name: name.clone() });
+        }
+        Ok(())
     }
 
     /// Puts the numbers behind a lease into the same hands.

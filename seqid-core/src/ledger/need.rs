@@ -49,7 +49,8 @@ pub enum MarkNeed {
         /// The last number.
         last: u64,
     },
-    /// The leases of a counter that are open, the one with a name, and the lost ones of a holder.
+    /// The leases of a counter that are open, and the one with a name; for a holder also those that it lost, and the one of the
+    /// highest numbers of the last generation, whoever has them.
     Leases {
         /// The counter.
         counter: CounterKey,

@@ -91,10 +91,15 @@ impl MarkTable {
                     snapshot.load_within(counter, marks);
                 }
                 MarkNeed::Leases { counter, id, holder } => {
+                    let with_numbers = self.leases(&counter).filter(|lease| lease.run.is_some());
+                    let newest = with_numbers.max_by_key(|lease| (lease.generation, lease.epoch));
+                    let newest = newest.filter(|_| holder.is_some()).map(|lease| lease.id);
                     let needed = |lease: &&Lease| match lease.state {
                         LeaseState::Open => true,
                         LeaseState::Lost if holder.as_ref() == Some(lease.holder.name()) => true,
-                        LeaseState::Lost | LeaseState::Closed => id == Some(lease.id),
+                        LeaseState::Lost | LeaseState::Closed => {
+                            id == Some(lease.id) || newest == Some(lease.id)
+                        }
                     };
                     let leases = self.leases(&counter).filter(needed).cloned().collect();
                     snapshot.load_leases(counter, leases);

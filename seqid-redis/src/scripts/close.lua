@@ -1,7 +1,7 @@
 -- KEYS: marker, counter. ARGV: authority, epoch, the lowest number that is believed.
 --
 -- An epoch may be closed though the replication id has changed: a primary takes a new one when its first replica joins, and
--- when its backlog expires. One that was a replica meanwhile, with another's data, remembers the id that it had then.
+-- when its backlog expires. One that was a replica meanwhile, with another's data, did not leave the key so.
 local authority, epoch, floor = unpack(ARGV)
 local here, unknown = server()
 if not here then
@@ -22,9 +22,11 @@ local doubted = doubt(state, authority)
 if doubted then
     return fenced(doubted, state)
 end
-local same = state.l == here.replication or here.former:match('^0+$')
-if state.r ~= here.run or not same then
+if state.r ~= short(here.run) then
     return fenced('history', state)
+end
+if is_strange(KEYS[2], state) then
+    return fenced('memory', state)
 end
 if state.e ~= epoch then
     return fenced('epoch', state)
@@ -34,6 +36,9 @@ if less(state.n, floor) then
 end
 if state.z ~= '1' then
     state.z, state.h = '1', state.n
-    redis.call('HSET', KEYS[2], 'z', '1', 'h', state.n, 'c', checksum(state))
+    local failed = leave(KEYS[2], state, 'z', '1', 'h', state.n)
+    if failed then
+        return { 'failed', failed }
+    end
 end
 return { 'closed', state.n }

@@ -1,7 +1,7 @@
 -- KEYS: marker, stream, then the counters. ARGV: authority, the most entries of the stream, then for each counter: epoch,
 -- version, by how much the number advances, the lowest number that is believed, the events.
 --
--- Each counter on its own, and nothing is raised: a script that fails in the middle takes back nothing.
+-- Each counter on its own, and nothing is raised: a function that fails in the middle takes back nothing.
 local authority, bound = ARGV[1], tonumber(ARGV[2])
 local here, without = server()
 local answers = {}
@@ -21,7 +21,7 @@ local function draw(key, epoch, version, advance, floor, events)
     if not state then
         return why
     end
-    why = refusal(here, state, authority, epoch)
+    why = refusal(here, key, state, authority, epoch)
     if why then
         return why
     end
@@ -44,10 +44,10 @@ local function draw(key, epoch, version, advance, floor, events)
         return { 'failed', entry.err }
     end
     state.n = next
-    local stepped = redis.pcall('HSET', key, 'n', next, 'c', checksum(state))
-    if type(stepped) == 'table' and stepped.err then
+    local failed = leave(key, state, 'n', next)
+    if failed then
         redis.pcall('XDEL', KEYS[2], entry)
-        return { 'failed', stepped.err }
+        return { 'failed', failed }
     end
     length = length + 1
     return { 'granted', first, entry }

@@ -12,7 +12,7 @@ local state, why = load(KEYS[2])
 if not state then
     return why
 end
-why = refusal(here, state, authority, epoch)
+why = refusal(here, KEYS[2], state, authority, epoch)
 if why then
     return why
 end
@@ -23,5 +23,8 @@ if state.h ~= from then
     return fenced('range', state)
 end
 state.h = to
-redis.call('HSET', KEYS[2], 'h', to, 'c', checksum(state))
+local failed = leave(KEYS[2], state, 'h', to)
+if failed then
+    return { 'failed', failed }
+end
 return { 'extended', 'now' }

@@ -17,14 +17,14 @@ if why and why[1] == 'fenced' then
     redis.call('DEL', KEYS[2])
 elseif why and why[1] == 'failed' then
     return why
-elseif state and state.a ~= authority then
+elseif state and state.a ~= short(authority) then
     return fenced('authority', state)
 end
--- An offer that a dump brought along is of another history.
-local of_history = '.' .. here.run:sub(1, 12) .. here.replication:sub(1, 12)
-local offer = redis.call('HGET', KEYS[2], 'p')
-if not offer or offer == spent or offer:sub(-#of_history) ~= of_history then
-    offer = random .. of_history
-    redis.call('HSET', KEYS[2], 'p', offer)
+-- In memory alone: an offer that a key could bring back would be answered twice.
+local open, name = of(offers, authority, KEYS[2])
+local offer = open[name]
+if not offer or offer == spent then
+    offer = random
+    open[name] = offer
 end
 return { 'open', offer, here.run, here.replication, state and state.e or '' }

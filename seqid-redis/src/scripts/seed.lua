@@ -19,26 +19,30 @@ if why and why[1] ~= 'missing' then
     return why
 end
 if state then
-    if state.a ~= authority then
+    if state.a ~= short(authority) then
         return fenced('authority', state)
     end
     if state.e == epoch and state.q == offer then
-        return { 'seeded', 'before' }
+        return is_strange(KEYS[2], state) and fenced('memory', state) or { 'seeded', 'before' }
     end
     if state.e:match('^%d+$') and not less(state.e, epoch) then
         return fenced('epoch', state)
     end
 end
-if redis.call('HGET', KEYS[2], 'p') ~= offer then
+local open, name = of(offers, authority, KEYS[2])
+if open[name] ~= offer then
     return { 'fenced', 'offer' }
 end
-local seeded = { a = authority, e = epoch, v = version, n = next, h = last, q = offer, r = run, l = replication, z = '' }
+local seeded = { a = short(authority), e = epoch, v = version, n = next, h = last, q = offer, r = short(run), l = short(replication), z = '' }
 -- The offer goes first: if the rest were refused, it is lost and not answered twice.
-redis.call('HDEL', KEYS[2], 'p')
-local fields = { 'c', checksum(seeded) }
-for _, name in ipairs(FIELDS) do
-    fields[#fields + 1] = name
-    fields[#fields + 1] = seeded[name]
+open[name] = nil
+local fields = {}
+for _, field in ipairs(FIELDS) do
+    fields[#fields + 1] = field
+    fields[#fields + 1] = seeded[field]
 end
-redis.call('HSET', KEYS[2], unpack(fields))
+local failed = leave(KEYS[2], seeded, unpack(fields))
+if failed then
+    return { 'failed', failed }
+end
 return { 'seeded', 'now' }

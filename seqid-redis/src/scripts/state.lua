@@ -1,13 +1,37 @@
--- What every script shares: who the server is, and what a counter's key holds.
+-- What every function shares: who the server is, what a counter's key holds, and what the process remembers of it.
 --
 -- Numbers are strings of decimal digits: a Lua number is exact only up to 2^53.
 --
---   a authority   e epoch     v version of the definition    n next number   h end of the range, itself not in it
---   q the offer that the epoch was seeded for                r run_id        l master_replid of its history
---   z "1" once the epoch is closed, else ""                  c checksum over all of these
---   p an open offer, which nobody has answered yet
+--   a, r, l the beginnings of authority, run_id and master_replid
+--   e epoch      v version of the definition     n next number      h end of the range, itself not in it
+--   q the offer that the epoch was seeded for    z "1" once the epoch is closed, else ""
+--   c checksum over all of these
 
 local FIELDS = { 'a', 'e', 'v', 'n', 'h', 'q', 'r', 'l', 'z' }
+
+-- What the process remembers of counters: the mark of the state that it left last, and the offer that nobody has answered yet.
+-- No command that writes keys reaches it: a key that was put back to an earlier state is not as it was left. It ends with the
+-- process, and when the library is loaded anew, from a dump too; then no key is as it was left, and each is seeded anew.
+local left, offers = {}, {}
+
+-- Enough of 128 or more random bits in hex.
+local function short(id)
+    return id:sub(1, 16)
+end
+
+-- The part of a memory that has the counter of a key, and what the counter is called there. Keys end with 32 random digits.
+local function of(memory, authority, key)
+    local group, name = short(authority) .. key:sub(1, -33), key:sub(-16)
+    if not memory[group] then
+        memory[group] = {}
+    end
+    return memory[group], name
+end
+
+-- 52 bits of a checksum as a number, which takes no memory of its own.
+local function mark(state)
+    return tonumber(state.c:sub(1, 13), 16)
+end
 
 -- Or nil and why it is not known.
 local function server()
@@ -22,7 +46,6 @@ local function server()
         role = text:match('\nrole:(%a+)'),
         run = text:match('\nrun_id:(%x+)'),
         replication = text:match('\nmaster_replid:(%x+)'),
-        former = text:match('\nmaster_replid2:(%x+)'),
     }
 end
 
@@ -83,7 +106,7 @@ end
 
 -- Whether the state is one that seqid wrote for this authority.
 local function doubt(state, authority)
-    if state.a ~= authority then
+    if state.a ~= short(authority) then
         return 'authority'
     end
     for _, name in ipairs(FIELDS) do
@@ -96,8 +119,25 @@ local function doubt(state, authority)
     end
 end
 
+-- Whether a key is not as this process left it: it went back in time, or was written by somebody else.
+local function is_strange(key, state)
+    local counters, name = of(left, state.a, key)
+    return counters[name] ~= mark(state)
+end
+
+-- Writes what has changed of a state, and remembers it. Nil, or the error.
+local function leave(key, state, ...)
+    state.c = checksum(state)
+    local written = redis.pcall('HSET', key, 'c', state.c, ...)
+    if type(written) == 'table' and written.err then
+        return written.err
+    end
+    local counters, name = of(left, state.a, key)
+    counters[name] = mark(state)
+end
+
 -- Why numbers must not be taken from a key, or nil.
-local function refusal(here, state, authority, epoch)
+local function refusal(here, key, state, authority, epoch)
     if here.role ~= 'master' then
         return fenced('role', state)
     end
@@ -105,8 +145,11 @@ local function refusal(here, state, authority, epoch)
     if why then
         return fenced(why, state)
     end
-    if state.r ~= here.run or state.l ~= here.replication then
+    if state.r ~= short(here.run) or state.l ~= short(here.replication) then
         return fenced('history', state)
+    end
+    if is_strange(key, state) then
+        return fenced('memory', state)
     end
     if state.e ~= epoch then
         return fenced('epoch', state)

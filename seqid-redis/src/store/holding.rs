@@ -21,19 +21,14 @@ use crate::history::History;
 /// How often a range is asked for in one go: others may be at it, and the server may go on meanwhile.
 const ATTEMPTS: usize = 8;
 
-/// How a history is called in the durable store: after its lease, where it had lost one before and no other has taken over since.
-/// The durable store takes a name that had a lease and lost it for a history that is gone.
-fn name_of(history: &History, again: Option<LeaseId>) -> Result<Label, StoreError> {
-    let mut name = format!("{}/{}", history.run_id, history.master_replid);
-    if let Some(lease) = again {
-        name = format!("{name}#{lease}");
-    }
+/// How a history is called in the durable store.
+fn name_of(history: &History) -> Result<Label, StoreError> {
+    let name = format!("{}/{}", history.run_id, history.master_replid);
     Label::new(&name).map_err(|error| StoreError::Corrupt(Arc::new(error)))
 }
 
 /// The history of such a name.
 fn history_named(name: &str) -> Option<History> {
-    let name = name.split('#').next().unwrap_or(name);
     let (run_id, master_replid) = name.split_once('/')?;
     Some(History {
         run_id: run_id.to_owned(),
@@ -71,7 +66,6 @@ impl<L: Ledger + 'static> Shared<L> {
     pub(super) async fn acquire(&self, claim: &Claim, line: &Arc<Line>) -> Result<(), StoreError> {
         let counter = claim.counter();
         let mut replaces: Option<Lease> = None;
-        let mut again = false;
         for _ in 0..ATTEMPTS {
             let known = self.ledger.counter(&counter.key).await?;
             let id = CounterId::new(&counter.key, known.as_ref().map_or(1, |state| state.generation));
@@ -88,12 +82,11 @@ impl<L: Ledger + 'static> Shared<L> {
                 tracing::warn!(counter = %counter.key, former = %lease.holder.name(), now = %opened.history,
                     "a range is lost with the history that it was lent to, and another one is lent");
             }
-            let lease_id = lease_of(&id, &opened.offer);
             let take = TakeLease {
                 line: Arc::clone(line),
-                id: lease_id,
+                id: lease_of(&id, &opened.offer),
                 holder: Holder::History {
-                    name: name_of(&opened.history, again.then_some(lease_id))?,
+                    name: name_of(&opened.history)?,
                     topology: opened.topology,
                 },
                 count: counter
@@ -128,14 +121,6 @@ impl<L: Ledger + 'static> Shared<L> {
                         other => replaces = other,
                     }
                 }
-                Err(StoreError::Refused(Refusal::HistoryGone { .. }))
-                    if !again
-                        && self
-                            .had_the_last(counter, replaces.as_ref(), &opened.history)
-                            .await? =>
-                {
-                    again = true;
-                }
                 Err(StoreError::Refused(Refusal::HistoryGone { .. })) => {
                     self.fenced.retire(id.bucket(), &opened.history, opened.topology);
                     return Err(Obstacle::Retired(opened.history).into());
@@ -148,23 +133,6 @@ impl<L: Ledger + 'static> Shared<L> {
             }
         }
         Err(Obstacle::Unsteady.into())
-    }
-
-    /// Whether a history is the one that had the counter's last range, so that it lost that one to nobody else.
-    async fn had_the_last(
-        &self,
-        counter: &Counter,
-        open: Option<&Lease>,
-        history: &History,
-    ) -> Result<bool, StoreError> {
-        if let Some(open) = open {
-            return Ok(history_of(open).is_ok_and(|last| last == *history));
-        }
-        let last = self.lines.last_leased(&self.ledger, &counter.key, None).await?;
-        let detail = last.and_then(|event| event.detail).unwrap_or_default();
-        let told: serde_json::Value = serde_json::from_str(&detail).unwrap_or_default();
-        let holder = told["holder"].as_str().and_then(history_named);
-        Ok(holder.as_ref() == Some(history))
     }
 
     fn is_distrusted(&self, counter: &Counter, lease: &Lease) -> bool {

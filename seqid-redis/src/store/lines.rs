@@ -60,14 +60,14 @@ impl Lines {
         key: &CounterKey,
         lease: &Lease,
     ) -> Result<Arc<Line>, StoreError> {
-        let event = self.last_leased(ledger, key, lease.run).await?;
+        let event = self.leased(ledger, key, lease.run).await?;
         let event = event.ok_or(Obstacle::NoHistory(lease.id))?;
         let date = event.date.ok_or(Obstacle::NoDefinition)?;
         self.line(ledger, key, date, &event.fields).await
     }
 
-    /// The last event by which numbers of a counter were leased, or the first number of a run.
-    pub(super) async fn last_leased<L: Ledger>(
+    /// The last event by which the first number of a run was leased; without a run, any number of the counter.
+    async fn leased<L: Ledger>(
         &self,
         ledger: &L,
         key: &CounterKey,

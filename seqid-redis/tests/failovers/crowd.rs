@@ -1,10 +1,11 @@
 //! Instances over one durable store, and clients who draw until they are told to stop.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use seqid_core::clock::{Clock, Seed, SystemClock};
+use seqid_core::clock::{Seed, SystemClock};
 use seqid_core::counter::{CounterKey, SequenceKey};
 use seqid_core::field::FieldValues;
 use seqid_core::mark::NumberState;
@@ -29,8 +30,17 @@ const ENOUGH: usize = 60;
 /// See the [module](self).
 pub(crate) struct Crowd {
     durable: Arc<MemoryStore>,
-    stores: Vec<Arc<RedisStore<Arc<MemoryStore>>>>,
+    config: RedisConfig,
+    /// The one that is there the longest comes first.
+    instances: VecDeque<Instance>,
+    joined: usize,
     record: Arc<Record>,
+}
+
+/// An instance and its clients.
+struct Instance {
+    store: Arc<RedisStore<Arc<MemoryStore>>>,
+    stops: Arc<AtomicBool>,
     clients: Vec<JoinHandle<()>>,
 }
 
@@ -40,7 +50,6 @@ struct Record {
     /// When numbers were acknowledged, in microseconds since the beginning.
     issued: Mutex<Vec<u64>>,
     unknown: AtomicU64,
-    stops: AtomicBool,
     last_error: Mutex<String>,
 }
 
@@ -71,8 +80,7 @@ fn counter() -> CounterKey {
 
 impl Crowd {
     pub(crate) async fn gather(url: &str) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let durable = Arc::new(MemoryStore::new(Arc::clone(&clock), Seed::from_system()));
+        let durable = Arc::new(MemoryStore::new(Arc::new(SystemClock), Seed::from_system()));
         let mut config: RedisConfig = url.parse().unwrap();
         config.timeout = Duration::from_secs(2);
         let record = Arc::new(Record {
@@ -80,46 +88,73 @@ impl Crowd {
             began: Instant::now(),
             issued: Mutex::default(),
             unknown: AtomicU64::new(0),
-            stops: AtomicBool::new(false),
             last_error: Mutex::default(),
         });
         let mut crowd = Self {
             durable,
-            stores: Vec::new(),
+            config,
+            instances: VecDeque::new(),
+            joined: 0,
             record,
-            clients: Vec::new(),
         };
-        for n in 0..INSTANCES {
-            let name = Label::new(&format!("instance-{n}")).unwrap();
-            let store = RedisStore::open(
-                Arc::clone(&crowd.durable),
-                config.clone(),
-                name,
-                Arc::clone(&clock),
-                Seed::from_system(),
-            );
-            let store = Arc::new(store.await.unwrap());
-            crowd.stores.push(Arc::clone(&store));
-            let issuer = Arc::new(Issuer::new(Arc::new(store)));
-            if n == 0 {
-                let spec = DefinitionSpec {
-                    mode: Some(Mode::Ordered),
-                    largest_gap: Some(LARGEST_GAP),
-                    ..DefinitionSpec::of_format("INV-{seq}")
-                };
-                issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
-            }
-            for client in 0..CLIENTS {
-                let client = Client {
-                    name: format!("client-{n}-{client}"),
-                    issuer: Arc::clone(&issuer),
-                    record: Arc::clone(&crowd.record),
-                };
-                crowd.clients.push(tokio::spawn(client.draw()));
-            }
+        let spec = DefinitionSpec {
+            mode: Some(Mode::Ordered),
+            largest_gap: Some(LARGEST_GAP),
+            ..DefinitionSpec::of_format("INV-{seq}")
+        };
+        let issuer = Issuer::new(Arc::clone(&crowd.durable) as _);
+        issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+        for _ in 0..INSTANCES {
+            crowd.join().await;
         }
         crowd.until_it_goes_on().await;
         crowd
+    }
+
+    /// A newcomer, who knows of no number, begins to draw.
+    async fn join(&mut self) {
+        let n = self.joined;
+        self.joined += 1;
+        let name = Label::new(&format!("instance-{n}")).unwrap();
+        let store = loop {
+            let opened = RedisStore::open(
+                Arc::clone(&self.durable),
+                self.config.clone(),
+                name.clone(),
+                Arc::new(SystemClock),
+                Seed::from_system(),
+            );
+            match opened.await {
+                Ok(store) => break Arc::new(store),
+                // The server has only just been struck.
+                Err(error) => eprintln!("not yet: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let issuer = Arc::new(Issuer::new(Arc::new(Arc::clone(&store))));
+        let stops = Arc::new(AtomicBool::new(false));
+        let clients = (0..CLIENTS).map(|client| {
+            let client = Client {
+                name: format!("client-{n}-{client}"),
+                issuer: Arc::clone(&issuer),
+                record: Arc::clone(&self.record),
+                stops: Arc::clone(&stops),
+            };
+            tokio::spawn(client.draw())
+        });
+        self.instances.push_back(Instance {
+            clients: clients.collect(),
+            store,
+            stops,
+        });
+    }
+
+    /// A newcomer takes the place of the one that is there the longest, which ends without giving its ranges back.
+    pub(crate) async fn relieve(&mut self) {
+        self.join().await;
+        if let Some(oldest) = self.instances.pop_front() {
+            oldest.end().await;
+        }
     }
 
     /// Until enough numbers were given out from now on.
@@ -156,17 +191,12 @@ impl Crowd {
 
     /// Ends all, and holds what clients were told against the audit.
     pub(crate) async fn disperse(mut self) -> Outcomes {
-        self.record.stops.store(true, Ordering::SeqCst);
-        for client in std::mem::take(&mut self.clients) {
-            client.await.unwrap();
-        }
-        for store in &self.stores {
-            while store.figures().unrecorded > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+        let last = self.instances.back().map(|instance| Arc::clone(&instance.store));
+        for instance in std::mem::take(&mut self.instances) {
+            instance.end().await;
         }
         // What nobody was told of, as an instance would find it later.
-        while let Err(error) = self.stores[0].take_over(Duration::ZERO).await {
+        while let Err(error) = last.as_ref().unwrap().take_over(Duration::ZERO).await {
             eprintln!("not yet: {error}");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -212,6 +242,19 @@ impl Crowd {
     }
 }
 
+impl Instance {
+    /// Until its clients have gone, and what they drew is recorded.
+    async fn end(self) {
+        self.stops.store(true, Ordering::SeqCst);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+        while self.store.figures().unrecorded > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 impl Record {
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
@@ -222,6 +265,7 @@ struct Client {
     name: String,
     issuer: Arc<Issuer>,
     record: Arc<Record>,
+    stops: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -235,7 +279,7 @@ impl Client {
                 1
             };
             while !self.attempt(key.as_deref(), count).await {
-                if self.record.stops.load(Ordering::SeqCst) {
+                if self.stops.load(Ordering::SeqCst) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(3)).await;
@@ -243,7 +287,7 @@ impl Client {
                     break;
                 }
             }
-            if self.record.stops.load(Ordering::SeqCst) {
+            if self.stops.load(Ordering::SeqCst) {
                 return;
             }
             // So that servers are disturbed and the processor is not.

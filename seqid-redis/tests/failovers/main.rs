@@ -45,7 +45,7 @@ async fn strike<S>(wiring: &str, url: &str, mut servers: S, faults: &[Fault<S>])
     let wanted = setting("SEQID_FAILOVERS").map_or(faults.len(), |count| usize::try_from(count).unwrap());
     println!("{wiring}: seed {seed}, {wanted} faults");
     let mut random = Random(seed);
-    let crowd = Crowd::gather(url).await;
+    let mut crowd = Crowd::gather(url).await;
     let mut pauses = Vec::new();
     let mut left: Vec<&Fault<S>> = Vec::new();
     for n in 1..=wanted {
@@ -56,6 +56,7 @@ async fn strike<S>(wiring: &str, url: &str, mut servers: S, faults: &[Fault<S>])
         let (name, strike) = left.swap_remove(at);
         let from = crowd.now();
         tokio::task::block_in_place(|| strike(&mut servers, &mut random));
+        crowd.relieve().await;
         crowd.until_it_goes_on().await;
         let pause = crowd.longest_pause_since(from);
         println!("{wiring} {n:>3}: {name}: no numbers for {pause:.0?}");

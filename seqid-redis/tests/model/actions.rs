@@ -65,6 +65,8 @@ pub(crate) enum Action {
     },
     NewReplid(usize),
     RollBack(usize),
+    Forget(usize),
+    Snapshot(usize),
 }
 
 /// Both instances, or both servers.
@@ -138,6 +140,12 @@ impl Protocol {
         if self.guards.lack(Guard::Newcomer) {
             state.instances.iter_mut().for_each(Instance::forget_joining);
         }
+        if self.guards.lack(Guard::Memory) {
+            for server in &mut state.servers {
+                server.memory.left = None;
+            }
+        }
+        state.forget_lost_keys();
     }
 
     fn act(&self, state: &mut State, action: Action) -> bool {
@@ -153,10 +161,10 @@ impl Protocol {
             Action::Raise { server, store, epoch } => self.raise(state, server, store, epoch),
             Action::Settle(instance) => settle(state, instance),
             Action::Replicate(server) => replicate(state, server),
-            Action::Save(server) => faults::save(state, server),
+            Action::Save(server) => faults::save(self, state, server),
             Action::Close(instance) => spend(state) && self.close(state, instance),
             Action::DelayedClose { server, epoch } => spend(state) && self.close_at(state, server, epoch),
-            other => spend(state) && faults::disturb(state, other),
+            other => spend(state) && faults::disturb(self, state, other),
         }
     }
 }
@@ -191,7 +199,7 @@ fn replicate(state: &mut State, server: usize) -> bool {
     let to = &mut state.servers[server];
     let linked = from.role == Role::Primary && to.role == Role::Replica;
     if linked {
-        to.data = from.data;
+        to.key = from.key;
         to.history.repl = from.history.repl;
     }
     linked
@@ -200,7 +208,7 @@ fn replicate(state: &mut State, server: usize) -> bool {
 impl Protocol {
     /// All that is connected hears how the counter stands.
     fn announce(&self, state: &mut State, server: usize) {
-        let Some(key) = state.servers[server].data.key else {
+        let Some(key) = state.servers[server].key else {
             return;
         };
         if self.guards.lack(Guard::Listening) {

@@ -2,8 +2,9 @@
 
 use crate::actions::{Action, BOTH, connect};
 use crate::ids::NEW;
-use crate::redis::{Data, History, Role};
-use crate::state::State;
+use crate::protocol::{Guard, Protocol};
+use crate::redis::{History, Memory, Role};
+use crate::state::{Dump, State};
 
 /// What may go wrong, or be done by hand, at any step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,12 @@ pub(crate) enum Fault {
     Restart,
     /// A first replica joins or the backlog expires: `master_replid` changes, nothing else does.
     NewReplid,
-    /// Snapshot, `DEBUG RELOAD`: the data of an earlier moment in the same history.
+    /// `RESTORE`, `COPY`: the key of an earlier moment in the same history.
     RollBack,
+    /// `FUNCTION FLUSH`, or the half of `DEBUG RELOAD` that [`RollBack`](Self::RollBack) is not: the process forgets.
+    Forget,
+    /// The machine is put back to an earlier moment, its processes and their memory with it.
+    Snapshot,
     /// A revocation barrier, or any other wish to end an epoch; its answer may be lost.
     Close,
     /// A close of an earlier moment, whose sender is gone.
@@ -36,8 +41,10 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Everything but a second store, which is looked at by itself.
-    pub(crate) const IN_ONE_STORE: [Self; 11] = [
+    pub(crate) const IN_ONE_STORE: [Self; 13] = [
+        Self::Snapshot,
         Self::RollBack,
+        Self::Forget,
         Self::Crash,
         Self::Flush,
         Self::Edit,
@@ -49,12 +56,12 @@ impl Fault {
         Self::Close,
         Self::DelayedClose,
     ];
-    /// Those in which no history goes back.
+    /// Those in which no process goes back.
     pub(crate) const FORWARD: &[Self] = Self::IN_ONE_STORE.split_at(1).1;
 
     /// Whether it makes use of a dump.
     pub(crate) fn reads_dump(self) -> bool {
-        matches!(self, Self::Restart | Self::RollBack)
+        matches!(self, Self::Restart | Self::RollBack | Self::Snapshot)
     }
 
     /// Where it may strike.
@@ -86,6 +93,8 @@ impl Fault {
             }
             Self::NewReplid => actions.extend(BOTH.map(Action::NewReplid)),
             Self::RollBack => actions.extend(BOTH.map(Action::RollBack)),
+            Self::Forget => actions.extend(BOTH.map(Action::Forget)),
+            Self::Snapshot => actions.extend(BOTH.map(Action::Snapshot)),
         }
     }
 }
@@ -99,7 +108,7 @@ pub(crate) enum Remains {
 }
 
 /// What happens to servers and instances from outside.
-pub(crate) fn disturb(state: &mut State, action: Action) -> bool {
+pub(crate) fn disturb(protocol: &Protocol, state: &mut State, action: Action) -> bool {
     match action {
         Action::Crash { instance, server } => connect(state, instance, server),
         Action::OtherStore(instance) => {
@@ -108,7 +117,7 @@ pub(crate) fn disturb(state: &mut State, action: Action) -> bool {
             connect(state, instance, server)
         }
         Action::Flush(server) => {
-            state.servers[server].data = Data::default();
+            state.servers[server].key = None;
             true
         }
         Action::Edit(server) => edit(state, server),
@@ -117,17 +126,36 @@ pub(crate) fn disturb(state: &mut State, action: Action) -> bool {
         Action::Demote(server) => demote(state, server),
         Action::Restart { server, remains } => restart(state, server, remains),
         Action::NewReplid(server) => new_replid(state, server),
-        Action::RollBack(server) => {
+        Action::RollBack(server) => roll_back(protocol, state, server),
+        Action::Forget(server) => {
+            state.servers[server].memory = Memory::default();
+            true
+        }
+        Action::Snapshot(server) => {
             let dump = state.dump_of(server);
-            state.servers[server].data = dump.unwrap_or(state.servers[server].data);
+            if let Some(dump) = dump {
+                state.servers[server].key = dump.key;
+                state.servers[server].memory = dump.memory;
+            }
             dump.is_some()
         }
         _ => false,
     }
 }
 
+fn roll_back(protocol: &Protocol, state: &mut State, server: usize) -> bool {
+    let dump = state.dump_of(server);
+    if let Some(dump) = dump {
+        state.servers[server].key = dump.key;
+        if protocol.guards.lack(Guard::OfferInMemory) {
+            state.servers[server].memory.p = dump.memory.p;
+        }
+    }
+    dump.is_some()
+}
+
 fn edit(state: &mut State, server: usize) -> bool {
-    let Some(key) = &mut state.servers[server].data.key else {
+    let Some(key) = &mut state.servers[server].key else {
         return false;
     };
     let lower = key.next.checked_sub(1).filter(|_| key.intact);
@@ -161,14 +189,14 @@ fn demote(state: &mut State, server: usize) -> bool {
 }
 
 fn restart(state: &mut State, server: usize, remains: Remains) -> bool {
-    let data = match remains {
-        Remains::Nothing => Some(Data::default()),
-        Remains::Dump => state.dump_of(server),
-        Remains::Everything => Some(state.servers[server].data),
+    state.servers[server].key = match (remains, state.dump_of(server)) {
+        (Remains::Nothing, _) => None,
+        (Remains::Dump, Some(dump)) => dump.key,
+        (Remains::Dump, None) => return false,
+        (Remains::Everything, _) => state.servers[server].key,
     };
-    let Some(data) = data else { return false };
     state.servers[server].history = History { run: NEW, repl: NEW };
-    state.servers[server].data = data;
+    state.servers[server].memory = Memory::default();
     for instance in &mut state.instances {
         if instance.server == u8::try_from(server).ok() {
             instance.cut();
@@ -185,12 +213,24 @@ fn new_replid(state: &mut State, server: usize) -> bool {
     primary
 }
 
-/// Only a dump with something in it is of interest: an empty one is [`Remains::Nothing`].
-pub(crate) fn save(state: &mut State, server: usize) -> bool {
-    let data = state.servers[server].data;
-    let useful = data != Data::default() && state.dump.is_none();
+/// What a dump keeps, and what a snapshot keeps besides. Only one with something in it is of interest: an empty one is
+/// [`Remains::Nothing`].
+pub(crate) fn save(protocol: &Protocol, state: &mut State, server: usize) -> bool {
+    let at = &state.servers[server];
+    let mut memory = Memory::default();
+    if protocol.faults.contains(&Fault::Snapshot) {
+        memory = at.memory;
+    } else if protocol.guards.lack(Guard::OfferInMemory) {
+        memory.p = at.memory.p;
+    }
+    let dump = Dump {
+        server,
+        key: at.key,
+        memory,
+    };
+    let useful = (dump.key.is_some() || dump.memory != Memory::default()) && state.dump.is_none();
     if useful {
-        state.dump = Some((server, data));
+        state.dump = Some(dump);
     }
     useful
 }

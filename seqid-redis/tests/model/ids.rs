@@ -4,7 +4,7 @@
 //! the state, and [`NEW`] stands for one that was never met.
 
 use crate::instance::Answer;
-use crate::redis::{Data, History};
+use crate::redis::{History, Key, Memory};
 use crate::state::State;
 
 /// No id of a state whose ids were [named anew](State::name_anew).
@@ -22,10 +22,10 @@ impl State {
         let mut names = Names::default();
         for server in &mut self.servers {
             names.of_history(&mut server.history);
-            names.of_data(&mut server.data);
+            names.of_data(&mut server.key, &mut server.memory);
         }
-        if let Some((_, data)) = &mut self.dump {
-            names.of_data(data);
+        if let Some(dump) = &mut self.dump {
+            names.of_data(&mut dump.key, &mut dump.memory);
         }
         for grant in self.stores.iter_mut().flat_map(|store| &mut store.grants) {
             name(&mut names.words, &mut grant.p);
@@ -46,11 +46,11 @@ impl Names {
         name(&mut self.repls, &mut history.repl);
     }
 
-    fn of_data(&mut self, data: &mut Data) {
-        if let Some(p) = &mut data.p {
+    fn of_data(&mut self, key: &mut Option<Key>, memory: &mut Memory) {
+        if let Some(p) = &mut memory.p {
             name(&mut self.words, p);
         }
-        if let Some(key) = &mut data.key {
+        for key in [key, &mut memory.left].into_iter().flatten() {
             self.of_history(&mut key.history);
         }
     }

@@ -5,6 +5,9 @@ use crate::properties::{DISJOINT, EPOCHS, GRANTED, KEY, PROGRESS, UNIQUE, UNISSU
 use crate::protocol::{Bounds, Guard, Guards, Protocol};
 use crate::search::shortest_to_break;
 
+/// What a promoted replica and a restarted server are told apart by twice: by their history, and by what they remember.
+const FORGETFUL: Guards = Guards::DEAF.without(Guard::Memory);
+
 /// As many faults as are named: each at most as often as all of them together.
 #[track_caller]
 fn is_needed(guards: Guards, guard: Guard, faults: &'static [Fault], promise: &'static str) {
@@ -33,13 +36,13 @@ fn without_p_a_helping_seed_after_a_flush_gives_a_range_twice() {
 }
 
 #[test]
-fn without_a_floor_a_history_that_went_back_gives_numbers_twice() {
-    is_needed(Guards::ALL, Guard::Floor, &[Fault::RollBack], UNIQUE);
+fn without_a_floor_a_process_that_went_back_gives_numbers_twice() {
+    is_needed(Guards::ALL, Guard::Floor, &[Fault::Snapshot], UNIQUE);
 }
 
 #[test]
-fn without_a_role_the_primary_overwrites_what_its_replica_gave() {
-    is_needed(Guards::DEAF, Guard::Role, &[Fault::Crash], UNIQUE);
+fn without_a_role_a_replica_uses_up_epochs() {
+    is_needed(Guards::DEAF, Guard::Role, &[], EPOCHS);
 }
 
 #[test]
@@ -69,7 +72,17 @@ fn comparing_the_epoch_alone_lets_ranges_overlap() {
 
 #[test]
 fn without_a_history_a_promoted_replica_gives_the_lost_tail_again() {
-    is_needed(Guards::DEAF, Guard::History, &[Fault::Failover], UNIQUE);
+    is_needed(FORGETFUL, Guard::History, &[Fault::Failover], UNIQUE);
+}
+
+#[test]
+fn without_a_memory_a_key_that_was_put_back_gives_numbers_twice() {
+    is_needed(Guards::DEAF, Guard::Memory, &[Fault::RollBack], UNIQUE);
+}
+
+#[test]
+fn an_offer_in_a_key_comes_back_with_it_and_is_answered_twice() {
+    is_needed(Guards::DEAF, Guard::OfferInMemory, &[Fault::RollBack], UNIQUE);
 }
 
 #[test]
@@ -78,9 +91,9 @@ fn without_a_closed_mark_a_late_extension_opens_what_was_closed() {
 }
 
 #[test]
-fn an_unchanged_run_id_does_not_prove_a_tail_unissued() {
+fn without_a_memory_an_unchanged_run_id_does_not_prove_a_tail_unissued() {
     const THERE_AND_BACK: &[Fault] = &[Fault::Detach, Fault::Demote, Fault::Detach, Fault::Close];
-    is_needed(Guards::DEAF, Guard::ExactClose, THERE_AND_BACK, UNISSUED);
+    is_needed(Guards::DEAF, Guard::Memory, THERE_AND_BACK, UNISSUED);
 }
 
 #[test]
@@ -105,7 +118,7 @@ fn a_history_that_is_retired_for_ever_may_be_the_last_one() {
 
 #[test]
 fn one_who_does_not_listen_draws_again_what_others_have_drawn() {
-    is_needed(Guards::ALL, Guard::Listening, &[Fault::RollBack], UNIQUE);
+    is_needed(Guards::ALL, Guard::Listening, &[Fault::Snapshot], UNIQUE);
 }
 
 #[test]
@@ -113,7 +126,7 @@ fn a_newcomer_draws_again_what_others_had_drawn() {
     is_needed(
         Guards::ALL,
         Guard::Newcomer,
-        &[Fault::RollBack, Fault::Crash],
+        &[Fault::Snapshot, Fault::Crash],
         UNIQUE,
     );
 }

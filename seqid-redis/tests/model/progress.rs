@@ -31,7 +31,7 @@ fn lives(state: &State, server: u8) -> bool {
     let at = &state.servers[usize::from(server)];
     let store = &state.stores[0];
     at.role == Role::Primary
-        && at.data.key.is_none_or(|key| key.authority == 0)
+        && at.key.is_none_or(|key| key.authority == 0)
         && !store.retires(Guards::ALL, at.history, at.generation)
 }
 

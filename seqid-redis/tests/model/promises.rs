@@ -87,6 +87,18 @@ fn nothing_breaks_when_an_old_dump_is_served_after_a_failover() {
     holds(protocol, &[OUTSTANDING, TWO_PRIMARIES]);
 }
 
+/// Newcomers too, who have heard nothing: a crash makes one.
+#[test]
+fn nothing_breaks_when_a_key_goes_back_within_its_history() {
+    const FAULTS: &[Fault] = &[Fault::RollBack, Fault::Forget, Fault::Crash, Fault::Close];
+    let protocol = Protocol {
+        guards: Guards::DEAF,
+        faults: FAULTS,
+        bounds: bounds(TWO_FAULTS),
+    };
+    holds(protocol, &[OUTSTANDING, TAIL]);
+}
+
 #[test]
 fn nothing_breaks_after_any_fault_for_those_who_listen() {
     let two_draws = Bounds {
@@ -102,8 +114,8 @@ fn nothing_breaks_after_any_fault_for_those_who_listen() {
 }
 
 #[test]
-fn nothing_breaks_for_those_who_listen_when_a_history_goes_back() {
-    const FAULTS: &[Fault] = &[Fault::RollBack, Fault::Crash];
+fn nothing_breaks_for_those_who_listen_when_a_process_goes_back() {
+    const FAULTS: &[Fault] = &[Fault::Snapshot, Fault::Crash];
     let protocol = Protocol {
         guards: Guards::ALL,
         faults: FAULTS,

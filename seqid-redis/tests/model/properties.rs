@@ -108,7 +108,6 @@ fn tails_are_unissued(store: &RangeStore) -> bool {
 /// What was edited by hand may say anything.
 fn keeps_largest_gap(server: &Server) -> bool {
     server
-        .data
         .key
         .is_none_or(|key| !key.intact || key.hi.saturating_sub(key.next) <= GAP)
 }
@@ -126,7 +125,7 @@ fn draws_for_key(state: &State) -> bool {
 }
 
 fn serves_own_range(server: &Server) -> bool {
-    let own = server.data.key.is_some_and(|key| key.history == server.history);
+    let own = server.key.is_some_and(|key| key.history == server.history);
     server.role == Role::Primary && own
 }
 

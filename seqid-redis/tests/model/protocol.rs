@@ -33,8 +33,10 @@ pub(crate) enum Guard {
     History,
     /// A closed key says so, and is not extended again.
     ClosedMark,
-    /// Only the very history of a grant proves its tail unissued: an unchanged `run_id` is not enough.
-    ExactClose,
+    /// A key that is not as this process left it is refused.
+    Memory,
+    /// The word that a seed must know is in the process's memory, and in no key.
+    OfferInMemory,
     /// The range store's index alone says which number a key has.
     Referee,
     /// Every change of the counter is announced on every connection, ahead of any later answer.
@@ -47,12 +49,12 @@ pub(crate) enum Guard {
 
 /// A set of [guards](Guard).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Guards(u16);
+pub(crate) struct Guards(u32);
 
 impl Guards {
     /// Nothing left out: holds under every fault.
-    pub(crate) const ALL: Self = Self(u16::MAX);
-    /// Nobody listens: holds as long as no history goes back.
+    pub(crate) const ALL: Self = Self(u32::MAX);
+    /// Nobody listens: holds as long as no process goes back.
     pub(crate) const DEAF: Self = Self::ALL.without(Guard::Listening).without(Guard::Newcomer);
 
     pub(crate) const fn without(self, guard: Guard) -> Self {

@@ -17,7 +17,7 @@ pub(crate) enum Role {
     Replica,
 }
 
-/// The counter's hash.
+/// The counter's hash: what replication copies, dumps keep and FLUSHALL removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) authority: u8,
@@ -31,12 +31,13 @@ pub(crate) struct Key {
     pub(crate) intact: bool,
 }
 
-/// What replication copies, dumps keep and FLUSHALL removes.
+/// What the process remembers: no command that writes keys reaches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Data {
+pub(crate) struct Memory {
     /// The one-time word of the seed that is expected.
     pub(crate) p: Option<u8>,
-    pub(crate) key: Option<Key>,
+    /// The key as a script left it last.
+    pub(crate) left: Option<Key>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +46,8 @@ pub(crate) struct Server {
     pub(crate) role: Role,
     /// The topology generation in which it was named primary.
     pub(crate) generation: u8,
-    pub(crate) data: Data,
+    pub(crate) key: Option<Key>,
+    pub(crate) memory: Memory,
 }
 
 /// What a draw was given.
@@ -68,7 +70,8 @@ impl Server {
             history: History { run, repl: 0 },
             role,
             generation: 0,
-            data: Data::default(),
+            key: None,
+            memory: Memory::default(),
         };
         [server(1, Role::Primary), server(2, Role::Replica)]
     }
@@ -77,13 +80,26 @@ impl Server {
         self.role == Role::Primary || guards.lack(Guard::Role)
     }
 
+    /// Whether a key is as this process left it. It compares checksums, which an edit does not change.
+    fn remembers(&self, guards: Guards, key: Key) -> bool {
+        self.memory.left == Some(key.written()) || guards.lack(Guard::Memory)
+    }
+
+    /// Writes a key, and remembers it.
+    fn leave(&mut self, key: Key) -> Option<Key> {
+        self.key = Some(key);
+        self.memory.left = Some(key.written());
+        self.key
+    }
+
     /// Whether an instance may draw from the key as it stands, a used-up range aside.
     pub(crate) fn serves(&self, guards: Guards, asker: Asker) -> Option<Key> {
-        let key = self.data.key?;
+        let key = self.key?;
         let right = self.answers(guards)
             && (key.authority == asker.authority || guards.lack(Guard::Authority))
             && (key.history == self.history || guards.lack(Guard::History))
             && (key.intact || guards.lack(Guard::Checksum))
+            && self.remembers(guards, key)
             && !key.closed
             && asker.may_draw(guards, key.epoch)
             && (key.next >= asker.floor(key.epoch) || guards.lack(Guard::Floor));
@@ -93,21 +109,21 @@ impl Server {
     /// Script *open*: the word that the next seed must know. The caller has a new one at hand.
     pub(crate) fn open(&mut self, guards: Guards, authority: u8, new: u8) -> Option<u8> {
         let other = |key: Key| key.authority != authority && guards.has(Guard::Authority);
-        if !self.answers(guards) || self.data.key.is_some_and(other) {
+        if !self.answers(guards) || self.key.is_some_and(other) {
             return None;
         }
-        Some(*self.data.p.get_or_insert(new))
+        Some(*self.memory.p.get_or_insert(new))
     }
 
     /// Script *seed*: the range of a grant, once. Anyone may call it, at any time, as often as he likes.
     pub(crate) fn seed(&mut self, guards: Guards, authority: u8, epoch: u8, grant: &Grant) -> Option<Key> {
-        let expected = self.data.p == Some(grant.p) || guards.lack(Guard::P);
+        let expected = self.memory.p == Some(grant.p) || guards.lack(Guard::P);
         let here = self.history == grant.history || guards.lack(Guard::History);
         if !self.answers(guards) || !here || !expected || !self.may_replace(guards, authority, epoch) {
             return None;
         }
-        self.data.p = None;
-        self.data.key = Some(Key {
+        self.memory.p = None;
+        self.leave(Key {
             authority,
             epoch,
             next: grant.lo,
@@ -115,12 +131,11 @@ impl Server {
             history: self.history,
             closed: false,
             intact: true,
-        });
-        self.data.key
+        })
     }
 
     fn may_replace(&self, guards: Guards, authority: u8, epoch: u8) -> bool {
-        self.data.key.is_none_or(|key| {
+        self.key.is_none_or(|key| {
             let ours = key.authority == authority || guards.lack(Guard::Authority);
             ours && (key.epoch < epoch || key.authority != authority)
         })
@@ -135,7 +150,7 @@ impl Server {
                 next: key.next,
             });
         }
-        self.data.key = Some(Key {
+        self.leave(Key {
             next: key.next + 1,
             ..key
         });
@@ -147,18 +162,15 @@ impl Server {
 
     /// Script *raise*: the range of an epoch was extended. Refused where the key has been closed.
     pub(crate) fn raise(&mut self, guards: Guards, authority: u8, epoch: u8, hi: u8) -> bool {
-        let Some(key) = self
-            .data
-            .key
-            .filter(|key| self.is_of(guards, key, authority, epoch))
-        else {
+        let Some(key) = self.key_of(guards, authority, epoch) else {
             return false;
         };
+        let here = key.history == self.history || guards.lack(Guard::History);
         let open = !key.closed || guards.lack(Guard::ClosedMark);
-        if !open || hi <= key.hi || hi > key.next + GAP {
+        if !here || !open || hi <= key.hi || hi > key.next + GAP {
             return false;
         }
-        self.data.key = Some(Key {
+        self.leave(Key {
             hi,
             closed: false,
             ..key
@@ -166,25 +178,37 @@ impl Server {
         true
     }
 
-    /// Script *close*: nothing is drawn in this epoch any more. Answers what would have been next.
+    /// Script *close*: nothing is drawn in this epoch any more. Answers what would have been next. The replication id may have
+    /// changed meanwhile: the process has not.
     pub(crate) fn close(&mut self, guards: Guards, authority: u8, epoch: u8) -> Option<Key> {
-        let key = self
-            .data
-            .key
-            .filter(|key| self.is_of(guards, key, authority, epoch))?;
-        self.data.key = Some(Key {
+        let key = self.key_of(guards, authority, epoch)?;
+        let here = key.history.run == self.history.run || guards.lack(Guard::History);
+        if !here {
+            return None;
+        }
+        self.leave(Key {
             hi: key.next,
             closed: true,
             ..key
-        });
-        self.data.key
+        })
     }
 
-    fn is_of(&self, guards: Guards, key: &Key, authority: u8, epoch: u8) -> bool {
-        let same_run = key.history.run == self.history.run && guards.lack(Guard::ExactClose);
-        let here = key.history == self.history || same_run || guards.lack(Guard::History);
+    fn key_of(&self, guards: Guards, authority: u8, epoch: u8) -> Option<Key> {
+        let key = self.key?;
         let ours = key.authority == authority || guards.lack(Guard::Authority);
         let intact = key.intact || guards.lack(Guard::Checksum);
-        self.answers(guards) && here && ours && intact && key.epoch == epoch
+        let is_of = self.answers(guards) && ours && intact && key.epoch == epoch;
+        (is_of && self.remembers(guards, key)).then_some(key)
+    }
+}
+
+impl Key {
+    /// The key that a script wrote before anybody edited it.
+    pub(crate) fn written(self) -> Self {
+        Self {
+            next: self.next + u8::from(!self.intact),
+            intact: true,
+            ..self
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::instance::Instance;
 use crate::range_store::RangeStore;
-use crate::redis::{Data, Server};
+use crate::redis::{Key, Memory, Server};
 
 /// The servers, the instances, the range stores, and what happened so far as far as bounds need it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,8 +15,17 @@ pub(crate) struct State {
     /// The topology's own counter: Sentinel's or the cluster's config epoch.
     pub(crate) generation: u8,
     /// A file or a snapshot with an earlier state of a server.
-    pub(crate) dump: Option<(usize, Data)>,
+    pub(crate) dump: Option<Dump>,
     pub(crate) spent: Spent,
+}
+
+/// What a server had at an earlier moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Dump {
+    pub(crate) server: usize,
+    pub(crate) key: Option<Key>,
+    /// Only a snapshot of the machine has it.
+    pub(crate) memory: Memory,
 }
 
 /// What was used of the [bounds](crate::protocol::Bounds).
@@ -40,8 +49,22 @@ impl State {
         }
     }
 
-    pub(crate) fn dump_of(&self, server: usize) -> Option<Data> {
-        self.dump.filter(|(of, _)| *of == server).map(|(_, data)| data)
+    pub(crate) fn dump_of(&self, server: usize) -> Option<Dump> {
+        self.dump.filter(|dump| dump.server == server)
+    }
+
+    /// What a process remembers of a key that is nowhere any more.
+    pub(crate) fn forget_lost_keys(&mut self) {
+        let copies = self.servers.map(|server| server.key).into_iter();
+        let dumped = self.dump.map(|dump| [dump.key, dump.memory.left]);
+        let copies: Vec<_> = copies
+            .chain(dumped.into_iter().flatten())
+            .flatten()
+            .map(Key::written)
+            .collect();
+        for server in &mut self.servers {
+            server.memory.left = server.memory.left.filter(|left| copies.contains(left));
+        }
     }
 
     pub(crate) fn store_of(&self, instance: usize) -> &RangeStore {

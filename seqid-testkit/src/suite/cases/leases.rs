@@ -302,16 +302,29 @@ pub async fn a_history_that_was_taken_over_from_comes_back_only_if_it_is_chosen_
     ];
     let told = ["one is gone", "topology is 3", "lease is e3", "open 21..30 e4"];
     assert_eq!(backend.tell(batch).await, told);
-    // One that closed its lease may have another.
+    // One that goes on with its own takes over from nobody, however often it loses it.
     let three = taken(&backend, lease(&line, 3, history("three", 3), 10, None)).await;
+    let six = taken(&backend, lease(&line, 6, history("three", 3), 10, Some(&three))).await;
+    let seven = taken(&backend, lease(&line, 7, history("three", 3), 10, Some(&six))).await;
     let batch = [
-        give_back(&line, &three, 25),
+        lose(&line, &seven),
+        lease(&line, 8, history("one", 3), 10, None),
+        lease(&line, 8, history("three", 3), 10, None),
+    ];
+    let told = ["lost 41..50 e6", "one is gone", "open 51..60 e7"];
+    assert_eq!(backend.tell(batch).await, told);
+    // One that closed its lease may have another; one that it followed may not, though nobody holds anything.
+    let eight = taken(&backend, lease(&line, 8, history("three", 3), 10, None)).await;
+    let batch = [
+        give_back(&line, &eight, 55),
+        lease(&line, 4, history("one", 3), 10, None),
         lease(&line, 4, history("three", 3), 10, None),
     ];
-    assert_eq!(backend.tell(batch).await, ["closed 21..24 e4", "open 25..34 e5"]);
+    let told = ["closed 51..54 e7", "one is gone", "open 55..64 e8"];
+    assert_eq!(backend.tell(batch).await, told);
     let four = taken(&backend, lease(&line, 4, history("three", 3), 10, None)).await;
     let anew = lease(&line, 5, history("one", 4), 10, Some(&four));
-    assert_eq!(backend.tell_one(anew).await, "open 35..44 e6");
+    assert_eq!(backend.tell_one(anew).await, "open 65..74 e9");
     require_sound(&backend, &line).await;
 }
 
