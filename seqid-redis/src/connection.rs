@@ -226,7 +226,7 @@ async fn keep(
 async fn connect(config: &RedisConfig, bucket: Bucket, retired: &Retired) -> Result<Verified, OpenError> {
     let candidate = discovery::find(config, bucket).await?;
     let place = candidate.address.to_string();
-    let of = |source: RedisError| OpenError::of(&place, source);
+    let of = |source: RedisError| OpenError::of(config, &place, source);
     let mut connection = discovery::connect(config, &candidate.address, discovery::login(config))
         .await
         .map_err(of)?;

@@ -10,6 +10,7 @@ mod history;
 mod scripts;
 mod store;
 mod stream;
+mod tls;
 
 pub use config::{Address, InvalidUrl, RedisConfig, Servers};
 pub use counter_id::{Bucket, CounterId};
@@ -18,3 +19,7 @@ pub use fenced::{Closed, Draw, Drawn, Fence, Fenced, Grant, Opened, Refused, See
 pub use history::{History, Server};
 pub use store::{Figures, RedisStore, RedisStoreError};
 pub use stream::{Entry, EntryPage, Events, UnreadableEntry};
+pub use tls::{Tls, TlsProblem};
+
+/// Whether this build can reach servers by TLS.
+pub const HAS_TLS: bool = cfg!(feature = "tls");

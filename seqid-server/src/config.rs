@@ -118,7 +118,7 @@ pub(crate) struct Settings {
     db_timeout_ms: Option<String>,
 
     /// Redis server in which numbers of mode ordered are drawn: host:port, or a URL that begins with redis://,
-    /// redis-sentinel:// or redis-cluster://. They are recorded in the data file or the database [default: none]
+    /// redis-sentinel:// or redis-cluster://, with rediss in place of redis for TLS. They are recorded in the data file or the database [default: none]
     #[arg(
         long,
         global = true,

@@ -421,10 +421,34 @@ fn what_names_a_database_is_checked_and_its_password_is_never_shown() {
     let wrong = run(check_config(folder.path()).env("DATABASE_URL", "mysql://erp:secret@localhost"));
     wrong.refused(&["DATABASE_URL", "must be a URL such as postgres://"]);
     let tls = run(check_config(folder.path()).env("DATABASE_URL", format!("{url}?sslmode=verify-full")));
-    tls.refused(&["feature `tls`"]);
+    if cfg!(feature = "tls") {
+        assert_eq!(tls.code, Some(0), "{tls:?}");
+    } else {
+        tls.refused(&["feature `tls`"]);
+    }
     for ended in [shown, both, wrong, tls] {
         let said = format!("{}{}", ended.stdout, ended.stderr);
         assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn tls_to_redis_needs_a_build_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |address: &str| run(check_config(folder.path()).env("REDIS_ADDR", address));
+    let files = "?tls_ca=/etc/ca.pem&tls_cert=/etc/seqid.pem&tls_key=/etc/seqid.key";
+    for scheme in ["rediss", "rediss-cluster"] {
+        let ended = check(&format!("{scheme}://:secret@cache{files}"));
+        if cfg!(feature = "redis-tls") {
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+        } else {
+            ended.refused(&["REDIS_ADDR", "feature `redis-tls`"]);
+        }
+        assert!(!format!("{ended:?}").contains("secret"), "{ended:?}");
+    }
+    check(&format!("redis://cache{files}")).refused(&["REDIS_ADDR", "tls_ca is for TLS", "rediss"]);
+    if cfg!(feature = "redis-tls") {
+        check("rediss://cache?tls_cert=a").refused(&["REDIS_ADDR", "tls_cert and tls_key"]);
     }
 }
 
@@ -494,8 +518,12 @@ fn a_broker_is_named_by_a_url_that_nobody_is_shown() {
     let wrong = run(check_config(folder.path()).env("RABBITMQ_URL", "http://erp:secret@broker"));
     wrong.refused(&["RABBITMQ_URL", "amqp://"]);
     assert!(!wrong.stderr.contains("secret"), "{}", wrong.stderr);
-    run(check_config(folder.path()).env("RABBITMQ_URL", "amqps://broker"))
-        .refused(&["RABBITMQ_URL", "amqp-tls"]);
+    let tls = run(check_config(folder.path()).env("RABBITMQ_URL", "amqps://broker"));
+    if cfg!(feature = "amqp-tls") {
+        assert_eq!(tls.code, Some(0), "{tls:?}");
+    } else {
+        tls.refused(&["RABBITMQ_URL", "amqp-tls"]);
+    }
     run(check_config(folder.path())
         .env("RABBITMQ_URL", "amqp://broker")
         .env("SEQID_EVENTS_FILE", "events.jsonl"))
