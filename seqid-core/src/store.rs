@@ -324,6 +324,17 @@ pub enum StoreError {
     NewerSchema {
         /// The store's version.
         found: u32,
+    /// A part of the store that has a name of its own cannot be reached, or did not say what became of the command.
+    #[error("{}", away(part, *certainty))]
+    Away {
+        /// What callers know it by: `Redis`.
+        part: &'static str,
+        /// Whether the command may have had effect.
+        certainty: Certainty,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
         /// The newest version known here.
         known: u32,
     },
@@ -346,6 +357,20 @@ pub enum Certainty {
 
 impl StoreError {
     /// Whether the command may have had effect.
+/// What callers are told of a part that is away, and when to come again.
+fn away(part: &str, certainty: Certainty) -> String {
+    match certainty {
+        Certainty::NotIssued => format!(
+            "{part} is not available: nothing was issued, and the same request may be sent again after {} s",
+            crate::error::LONG_WAIT.as_secs()
+        ),
+        Certainty::Unknown => format!(
+            "{part} did not say what became of the request: it may have issued numbers, so send it again under its \
+             idempotency key alone; without one, look for its request id in the audit"
+        ),
+    }
+}
+
     #[must_use]
     pub const fn certainty(&self) -> Certainty {
         match self {
@@ -361,6 +386,7 @@ macro_rules! forward {
         #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl<T: CounterStore + ?Sized> CounterStore for $pointer<T> {
+            Self::Away { certainty, .. } => *certainty,
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
             }

@@ -253,6 +253,9 @@ pub fn certainty_of(code: &str) -> Certainty {
     }
 }
 
+/// What callers are told is away.
+pub(crate) const PART: &str = "Redis, where the numbers of this sequence are drawn,";
+
 /// What callers are told.
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
@@ -261,9 +264,12 @@ impl From<Fault> for StoreError {
             _ => None,
         };
         match (fault.certainty(), code) {
-            (Certainty::Unknown, _) => Self::Unknown(Arc::new(fault)),
             (Certainty::NotIssued, Some("OOM")) => Self::Full(Arc::new(fault)),
-            (Certainty::NotIssued, _) => Self::Unavailable(Arc::new(fault)),
+            (certainty, _) => Self::Away {
+                part: PART,
+                certainty,
+                cause: Arc::new(fault),
+            },
         }
     }
 }
@@ -319,8 +325,9 @@ mod tests {
             let fault = Fault::Redis(io::Error::from(kind).into());
             assert_eq!(fault.certainty(), Certainty::Unknown, "{kind:?}");
             assert!(fault.condemns_connection(), "{kind:?}");
-            assert!(
-                matches!(StoreError::from(fault), StoreError::Unknown(_)),
+            assert_eq!(
+                StoreError::from(fault).certainty(),
+                Certainty::Unknown,
                 "{kind:?}"
             );
         }
@@ -331,7 +338,9 @@ mod tests {
         let place = "127.0.0.1:6379".to_owned();
         let fault = Fault::Away(Arc::new(OpenError::Lost { place }));
         assert_eq!(fault.certainty(), Certainty::NotIssued);
-        assert!(matches!(StoreError::from(fault), StoreError::Unavailable(_)));
+        let told = StoreError::from(fault);
+        assert_eq!(told.certainty(), Certainty::NotIssued);
+        assert!(told.to_string().starts_with("Redis"), "{told}");
     }
 
     #[test]

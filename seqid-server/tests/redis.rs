@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use running::{Server, program, run};
+use seqid_proto::sequential_id_service_client::SequentialIdServiceClient;
+use seqid_proto::{GetNextRequest, GetNextResponse};
 use seqid_testkit::servers::{PostgresServer, RedisServer};
 use serde_json::Value;
 
@@ -21,6 +23,19 @@ fn beside(redis: &RedisServer, folder: &Path) -> Command {
         .env("REDIS_PASSWORD", redis.password())
         .env("REDIS_DB", "1");
     command
+}
+
+fn next_by_grpc(server: &Server) -> Result<GetNextResponse, tonic::Status> {
+    let url = format!("http://{}", server.grpc.unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut client = SequentialIdServiceClient::connect(url).await.unwrap();
+        let request = GetNextRequest {
+            prefix: "INV".into(),
+            ..GetNextRequest::default()
+        };
+        client.get_next(request).await.map(tonic::Response::into_inner)
+    })
 }
 
 fn define(server: &Server) {
@@ -100,9 +115,23 @@ fn without_redis_ordered_numbers_wait_and_others_are_given_out() {
         server.client().post("/api/v1/next", None, &body).unwrap()
     };
     // The first may have been sent.
-    draw("INV");
+    let first = draw("INV").json();
+    assert!(first["detail"].as_str().unwrap().starts_with("Redis"), "{first}");
     let refused = draw("INV");
     assert_eq!(refused.status, 503, "{}", refused.body);
+    let problem = refused.json();
+    let detail = "Redis, where the numbers of this sequence are drawn, is not available: nothing was issued, and the same \
+                  request may be sent again after 1 s";
+    assert_eq!(problem["detail"], detail);
+    assert_eq!(
+        (&problem["outcome"], &problem["retry"], &problem["retry_after_ms"]),
+        (&"not_issued".into(), &"same_request".into(), &1000.into())
+    );
+    let status = next_by_grpc(&server).unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (tonic::Code::Unavailable, detail)
+    );
     assert_eq!(draw("CN").status, 200);
     assert_eq!(server.client().get("/ready").unwrap().status, 200);
     let metrics = server.client().get("/metrics").unwrap().body;

@@ -73,7 +73,7 @@ impl<L: Ledger + 'static> Shared<L> {
             let end = self.end_of(counter, lease).await;
             let end = end.map_err(|error| match error {
                 // Whoever has the numbers cannot be reached.
-                StoreError::Unavailable(cause) => {
+                StoreError::Unavailable(cause) | StoreError::Away { cause, .. } => {
                     tracing::warn!(%counter, %cause, "a range cannot be fetched back");
                     Refusal::OpenLeases { count }.into()
                 }
