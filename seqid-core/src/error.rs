@@ -365,7 +365,9 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::PeriodClosed { .. } | Refusal::AllClosed { .. } => Code::PeriodClosed,
         Refusal::Frozen => Code::Frozen,
         Refusal::WouldRepeat { .. } => Code::WouldRepeat,
-        Refusal::NotAMember { .. } | Refusal::NotGranted { .. } => Code::InvalidRequest,
+        Refusal::NotAMember { .. } | Refusal::NotGranted { .. } | Refusal::NotKept { .. } => {
+            Code::InvalidRequest
+        }
         Refusal::NoReservation(_) => Code::ReservationNotFound,
         Refusal::HoldExpired { .. } => Code::ReservationExpired,
         Refusal::HoldVoided { .. } => Code::ReservationVoided,

@@ -130,6 +130,8 @@ pub struct Capabilities {
     pub leased: bool,
     /// What it answered is still there after a crash.
     pub durable: bool,
+    /// Nothing keeps its numbers from repeating once it lost a write, and it keeps no audit. Each answer warns of it.
+    pub unfenced: bool,
     /// The most commands of one call of [`CounterStore::apply`].
     pub largest_batch: usize,
     /// How many batches may be in flight at a time; those of one counter always follow one another.
@@ -146,6 +148,7 @@ impl Capabilities {
             ordered: false,
             leased: false,
             durable: false,
+            unfenced: false,
             largest_batch: 1024,
             lanes: 1,
         }
@@ -163,6 +166,14 @@ impl Capabilities {
     #[must_use]
     pub const fn leased(mut self) -> Self {
         self.leased = true;
+        self
+    }
+
+    /// Claims the mode ordered as long as no write is lost, and no audit.
+    #[must_use]
+    pub const fn unfenced(mut self) -> Self {
+        self.ordered = true;
+        self.unfenced = true;
         self
     }
 
@@ -313,17 +324,6 @@ pub enum StoreError {
     /// The store cannot be reached or cannot write. Nothing was done.
     #[error("the store is not available")]
     Unavailable(#[source] Cause),
-    /// The store has no room left. Nothing was done.
-    #[error("the store is full")]
-    Full(#[source] Cause),
-    /// The store went back in time, or is a copy; an operator must decide.
-    #[error("the store is not the one that was written last")]
-    Restored(#[source] Cause),
-    /// A newer program wrote the store.
-    #[error("the store has schema {found}, this program knows {known}")]
-    NewerSchema {
-        /// The store's version.
-        found: u32,
     /// A part of the store that has a name of its own cannot be reached, or did not say what became of the command.
     #[error("{}", away(part, *certainty))]
     Away {
@@ -335,6 +335,17 @@ pub enum StoreError {
         #[source]
         cause: Cause,
     },
+    /// The store has no room left. Nothing was done.
+    #[error("the store is full")]
+    Full(#[source] Cause),
+    /// The store went back in time, or is a copy; an operator must decide.
+    #[error("the store is not the one that was written last")]
+    Restored(#[source] Cause),
+    /// A newer program wrote the store.
+    #[error("the store has schema {found}, this program knows {known}")]
+    NewerSchema {
+        /// The store's version.
+        found: u32,
         /// The newest version known here.
         known: u32,
     },
@@ -346,17 +357,6 @@ pub enum StoreError {
     Corrupt(#[source] Cause),
 }
 
-/// What is known of a command that was answered with an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Certainty {
-    /// It had no effect and never will.
-    NotIssued,
-    /// It may have had its effect; only its idempotency key can tell.
-    Unknown,
-}
-
-impl StoreError {
-    /// Whether the command may have had effect.
 /// What callers are told of a part that is away, and when to come again.
 fn away(part: &str, certainty: Certainty) -> String {
     match certainty {
@@ -371,10 +371,22 @@ fn away(part: &str, certainty: Certainty) -> String {
     }
 }
 
+/// What is known of a command that was answered with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It had no effect and never will.
+    NotIssued,
+    /// It may have had its effect; only its idempotency key can tell.
+    Unknown,
+}
+
+impl StoreError {
+    /// Whether the command may have had effect.
     #[must_use]
     pub const fn certainty(&self) -> Certainty {
         match self {
             Self::Unknown(_) => Certainty::Unknown,
+            Self::Away { certainty, .. } => *certainty,
             _ => Certainty::NotIssued,
         }
     }
@@ -386,7 +398,6 @@ macro_rules! forward {
         #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl<T: CounterStore + ?Sized> CounterStore for $pointer<T> {
-            Self::Away { certainty, .. } => *certainty,
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
             }
