@@ -19,7 +19,7 @@ struct Setting {
     message: &'static str,
 }
 
-const SETTINGS: [Setting; 20] = [
+const SETTINGS: [Setting; 21] = [
     Setting {
         key: "port",
         variable: "PORT",
@@ -140,6 +140,15 @@ const SETTINGS: [Setting; 20] = [
         allowed: &["100", "600000"],
         refused: &["99", "600001", "10s"],
         message: "a whole number from 100 to 600000",
+    },
+    Setting {
+        key: "redis_unfenced",
+        variable: "REDIS_UNFENCED",
+        default: "false",
+        // The other needs a server.
+        allowed: &["false"],
+        refused: &["yes", "1", "True"],
+        message: "true or false",
     },
     Setting {
         key: "time_zone",
@@ -449,6 +458,28 @@ fn tls_to_redis_needs_a_build_with_it() {
     check(&format!("redis://cache{files}")).refused(&["REDIS_ADDR", "tls_ca is for TLS", "rediss"]);
     if cfg!(feature = "redis-tls") {
         check("rediss://cache?tls_cert=a").refused(&["REDIS_ADDR", "tls_cert and tls_key"]);
+    }
+}
+
+#[test]
+fn redis_alone_is_given_nothing_that_it_cannot_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |variables: &[(&str, &str)]| {
+        let alone = [("REDIS_UNFENCED", "true")];
+        run(check_config(folder.path())
+            .envs(alone)
+            .envs(variables.iter().copied()))
+    };
+    check(&[]).refused(&["REDIS_UNFENCED", "REDIS_ADDR"]);
+    let server = ("REDIS_ADDR", "cache");
+    assert_eq!(check(&[server]).code, Some(0));
+    check(&[server, ("DATABASE_URL", "postgres://db/seqid")]).refused(&["REDIS_UNFENCED", "DATABASE_URL"]);
+    for (variable, value) in [
+        ("RABBITMQ_URL", "amqp://broker"),
+        ("SEQID_EVENTS_FILE", "events.jsonl"),
+        ("SEQID_CHECKPOINT_FILE", "checkpoints"),
+    ] {
+        check(&[server, (variable, value)]).refused(&["REDIS_UNFENCED", "no audit"]);
     }
 }
 

@@ -187,3 +187,141 @@ fn a_server_that_is_not_there_keeps_the_service_from_starting() {
     run(beside(&redis, folder.path()).env("REDIS_PASSWORD", "guessed"))
         .refused(&["does not let the user in"]);
 }
+
+/// The program with Redis alone.
+fn unfenced(redis: &RedisServer, folder: &Path) -> Command {
+    let mut command = beside(redis, folder);
+    command.env("REDIS_UNFENCED", "true");
+    command
+}
+
+#[test]
+fn redis_alone_gives_numbers_and_says_each_time_that_they_may_repeat() {
+    let redis = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&mut unfenced(&redis, folder.path()));
+    assert!(server.banner.contains("UNFENCED"), "{}", server.banner);
+    let call = |path: &str, key: Option<&str>, body: &str| server.client().post(path, key, body).unwrap();
+    let next = || call("/api/v1/next", None, r#"{"prefix":"INV"}"#);
+    let undefined = next();
+    assert_eq!(
+        (undefined.status, &undefined.json()["code"]),
+        (404, &"sequence-not-found".into())
+    );
+    let gapless = server
+        .client()
+        .put("/api/v1/sequences/INV", r#"{"format":"INV-{seq}"}"#)
+        .unwrap();
+    assert_eq!(gapless.status, 422, "{}", gapless.body);
+    assert_eq!(gapless.json()["errors"][0]["code"], "mode-unavailable");
+
+    define(&server);
+    for number in [1, 2] {
+        let drawn = next().json();
+        assert_eq!(
+            (&drawn["number"], &drawn["warnings"]),
+            (&number.into(), &serde_json::json!(["unfenced"]))
+        );
+    }
+    let drawn = next_by_grpc(&server).unwrap();
+    assert_eq!(
+        (drawn.number, &drawn.warnings[..]),
+        (3, &["unfenced".to_owned()][..])
+    );
+    let status = server.client().get("/api/v1/status/INV").unwrap().json();
+    assert!(
+        status["warnings"]
+            .as_array()
+            .unwrap()
+            .contains(&"unfenced".into()),
+        "{status}"
+    );
+    let keyed = call("/api/v1/next", Some("k"), r#"{"prefix":"INV"}"#);
+    assert_eq!(keyed.status, 400, "{}", keyed.body);
+    assert!(keyed.body.contains("keeps no idempotency keys"), "{}", keyed.body);
+    for path in ["/api/v1/gaps/INV", "/api/v1/audit"] {
+        let refused = server.client().get(path).unwrap();
+        assert_eq!(refused.status, 400, "{path}: {}", refused.body);
+        assert!(refused.body.contains("keeps no audit"), "{}", refused.body);
+    }
+
+    redis.cli(&["FLUSHALL"]).unwrap();
+    assert_eq!(next().status, 404, "definitions are gone too");
+    define(&server);
+    let again = next().json();
+    assert_eq!(
+        (&again["number"], &again["warnings"]),
+        (&1.into(), &serde_json::json!(["unfenced"]))
+    );
+    let metrics = server.client().get("/metrics").unwrap().body;
+    assert!(metrics.contains("seqid_redis_available 1"), "{metrics}");
+    server.signal("TERM");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("THEY REPEAT"), "{log}");
+    assert!(log.contains("redis-unfenced"), "{log}");
+    let server = Server::start_with(&mut unfenced(&redis, folder.path()));
+    assert_eq!(server.draw(), 2);
+    server.stop();
+}
+
+#[test]
+fn redis_alone_is_refused_beside_numbers_that_it_would_repeat() {
+    let redis = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&mut beside(&redis, folder.path()));
+    define(&server);
+    assert_eq!(server.draw(), 1);
+    server.stop();
+    run(&mut unfenced(&redis, folder.path())).refused(&["seqid.db", "unset REDIS_UNFENCED"]);
+    // Those of a durable store elsewhere.
+    let other = tempfile::tempdir().unwrap();
+    run(&mut unfenced(&redis, other.path())).refused(&["durable store", "namespace"]);
+}
+
+#[test]
+fn a_lost_range_and_events_that_wait_are_in_the_metrics() {
+    let mut redis = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&mut beside(&redis, folder.path()));
+    define(&server);
+    let shows = |line: &str| {
+        server
+            .client()
+            .get("/metrics")
+            .unwrap()
+            .body
+            .lines()
+            .any(|found| found == line)
+    };
+    for name in [
+        "ranges_held",
+        "histories",
+        "stream_entries",
+        "numbers_unknown_total",
+    ] {
+        assert!(shows(&format!("seqid_redis_{name} 0")), "{name}");
+    }
+    assert_eq!((server.draw(), server.draw()), (1, 2));
+    assert!(shows("seqid_redis_ranges_held 1"));
+    assert!(shows("seqid_redis_histories 1"));
+    while !shows("seqid_redis_unrecorded 0") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    redis.kill().unwrap();
+    redis.start_empty().unwrap();
+    let mut draw = || {
+        server
+            .client()
+            .post("/api/v1/next", None, r#"{"prefix":"INV"}"#)
+            .unwrap()
+            .status
+    };
+    while draw() != 200 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(shows("seqid_redis_ranges_lost_total 1"));
+    assert!(shows("seqid_redis_numbers_unknown_total 14"));
+    assert_eq!(count(&server, "unknown"), 14);
+    server.stop();
+}

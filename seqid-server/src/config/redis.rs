@@ -57,3 +57,24 @@ pub(super) fn read(sources: &mut Sources<'_>) -> Option<RedisConfig> {
     }
     Some(config)
 }
+
+/// Refuses what has no place beside a Redis server without a durable store.
+pub(super) fn require_alone(sources: &mut Sources<'_>, server: bool, database: bool, events: bool) {
+    if !server {
+        sources.refuse("REDIS_UNFENCED is true, and REDIS_ADDR is not set: set it to the server".to_owned());
+    }
+    if database {
+        sources.refuse(
+            "REDIS_UNFENCED gives numbers from Redis alone, and DATABASE_URL or DB_HOST names a database: unset \
+             REDIS_UNFENCED, so that the database fences them"
+                .to_owned(),
+        );
+    }
+    if events {
+        sources.refuse(
+            "REDIS_UNFENCED keeps no audit, so there is nothing for RABBITMQ_URL, SEQID_EVENTS_FILE or \
+             SEQID_CHECKPOINT_FILE: unset them"
+                .to_owned(),
+        );
+    }
+}
