@@ -11,6 +11,7 @@ use seqid_proto::sequential_id_service_client::SequentialIdServiceClient;
 use seqid_proto::{GetNextRequest, GetNextResponse};
 use seqid_testkit::servers::{PostgresServer, RedisServer};
 use serde_json::Value;
+use tonic::transport::Channel;
 
 const DEFINITION: &str = r#"{"format":"INV-{seq}","mode":"ordered"}"#;
 
@@ -29,7 +30,8 @@ fn next_by_grpc(server: &Server) -> Result<GetNextResponse, tonic::Status> {
     let url = format!("http://{}", server.grpc.unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let mut client = SequentialIdServiceClient::connect(url).await.unwrap();
+        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        let mut client = SequentialIdServiceClient::new(channel);
         let request = GetNextRequest {
             prefix: "INV".into(),
             ..GetNextRequest::default()
@@ -310,7 +312,7 @@ fn a_lost_range_and_events_that_wait_are_in_the_metrics() {
     }
     redis.kill().unwrap();
     redis.start_empty().unwrap();
-    let mut draw = || {
+    let draw = || {
         server
             .client()
             .post("/api/v1/next", None, r#"{"prefix":"INV"}"#)
