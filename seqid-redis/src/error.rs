@@ -133,7 +133,7 @@ impl OpenError {
     /// What an operator is told of an error that was met while a server was opened.
     pub(crate) fn of(config: &RedisConfig, place: &str, source: RedisError) -> Self {
         let place = place.to_owned();
-        if tls::unusable_file(&source).is_some() {
+        if tls::is_of_file(&source) {
             return Self::TlsFile { place, source };
         }
         let problem = config.tls.as_ref().and_then(|_| tls::problem(&source));

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+use redis::{Client, ConnectionInfo, RedisError};
 
 use crate::config::Address;
 
@@ -61,9 +61,10 @@ impl fmt::Display for TlsProblem {
 }
 
 /// A file that TLS needs cannot be used.
+#[cfg(feature = "tls")]
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used", path.display())]
-pub(crate) struct UnusableFile {
+struct UnusableFile {
     path: PathBuf,
     #[source]
     source: io::Error,
@@ -76,6 +77,8 @@ pub(crate) async fn client(
     address: &Address,
     set: impl FnOnce(ConnectionInfo) -> ConnectionInfo,
 ) -> Result<Client, RedisError> {
+    use redis::IntoConnectionInfo;
+
     // With several providers below one program, rustls would ask for a choice.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _another_was_first = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -91,7 +94,7 @@ pub(crate) async fn client(
         Some(path) => Some(read(path).await?),
         None => None,
     };
-    let place = ConnectionAddr::TcpTls {
+    let place = redis::ConnectionAddr::TcpTls {
         host: address.host.clone(),
         port: address.port,
         insecure: false,
@@ -134,9 +137,16 @@ pub(crate) fn io_error(error: &RedisError) -> Option<&io::Error> {
     shared.downcast_ref()
 }
 
-/// The file that cannot be used, if that is why.
-pub(crate) fn unusable_file(error: &RedisError) -> Option<&UnusableFile> {
-    io_error(error)?.get_ref()?.downcast_ref()
+/// Whether a file cannot be used.
+#[cfg(feature = "tls")]
+pub(crate) fn is_of_file(error: &RedisError) -> bool {
+    let beneath = io_error(error).and_then(io::Error::get_ref);
+    beneath.is_some_and(|error| error.is::<UnusableFile>())
+}
+
+#[cfg(not(feature = "tls"))]
+pub(crate) fn is_of_file(_error: &RedisError) -> bool {
+    false
 }
 
 /// What kept a connection by TLS from being made; `None` when it did not come as far.
