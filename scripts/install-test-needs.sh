@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing need beyond Rust: a C compiler, for SQLite, curl, the programs of PostgreSQL, Redis and
-# RabbitMQ, of which tests start servers of their own, and Python and Node with the packages of the clients that are tested,
-# which go below the target folder. Only what is missing.
+# RabbitMQ, of which tests start servers of their own, OpenSSL for their certificates, and Python and Node with the packages of
+# the clients that are tested, which go below the target folder. Only what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,6 +44,8 @@ has_rabbitmq() (
 missing=()
 compiles || missing+=(gcc libc6-dev)
 command -v curl >/dev/null || missing+=(curl ca-certificates)
+# For the certificates of servers that speak TLS.
+command -v openssl >/dev/null || missing+=(openssl)
 command -v ps >/dev/null && command -v pkill >/dev/null || missing+=(procps)
 has_postgres || missing+=(postgresql)
 # Sentinels and clusters run the same program.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs all tests, documentation included, and prints how many passed and failed.
 #
-#   scripts/test.sh                               everything
-#   scripts/test.sh -p seqid-core                 arguments go to `cargo test` in place of --workspace
+#   scripts/test.sh                               everything, with all features: TLS to each server among them
+#   scripts/test.sh -p seqid-core                 arguments go to `cargo test` in place of --workspace --all-features
 #   scripts/test.sh --workspace -- --nocapture
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +12,7 @@ if ! command -v cargo >/dev/null; then
     PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 fi
 
-[[ $# -gt 0 ]] || set -- --workspace
+[[ $# -gt 0 ]] || set -- --workspace --all-features
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 

@@ -340,6 +340,10 @@ fn store_code(error: &StoreError) -> Code {
         StoreError::Restored(_) => Code::RestoredStore,
         StoreError::NewerSchema { .. } => Code::NewerSchema,
         StoreError::Unknown(_) => Code::OutcomeUnknown,
+        StoreError::Away { certainty, .. } => match certainty {
+            Certainty::NotIssued => Code::StoreUnavailable,
+            Certainty::Unknown => Code::OutcomeUnknown,
+        },
         StoreError::Corrupt(_) => Code::Internal,
     }
 }
@@ -361,7 +365,9 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::PeriodClosed { .. } | Refusal::AllClosed { .. } => Code::PeriodClosed,
         Refusal::Frozen => Code::Frozen,
         Refusal::WouldRepeat { .. } => Code::WouldRepeat,
-        Refusal::NotAMember { .. } | Refusal::NotGranted { .. } => Code::InvalidRequest,
+        Refusal::NotAMember { .. } | Refusal::NotGranted { .. } | Refusal::NotKept { .. } => {
+            Code::InvalidRequest
+        }
         Refusal::NoReservation(_) => Code::ReservationNotFound,
         Refusal::HoldExpired { .. } => Code::ReservationExpired,
         Refusal::HoldVoided { .. } => Code::ReservationVoided,
@@ -525,7 +531,7 @@ impl Code {
 /// How long a client should wait before it repeats a request that met a full queue.
 const SHORT_WAIT: Duration = Duration::from_millis(100);
 /// The same when something must come back first.
-const LONG_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const LONG_WAIT: Duration = Duration::from_secs(1);
 
 impl Certainty {
     /// The word on the wire.

@@ -130,6 +130,8 @@ pub struct Capabilities {
     pub leased: bool,
     /// What it answered is still there after a crash.
     pub durable: bool,
+    /// Nothing keeps its numbers from repeating once it lost a write, and it keeps no audit. Each answer warns of it.
+    pub unfenced: bool,
     /// The most commands of one call of [`CounterStore::apply`].
     pub largest_batch: usize,
     /// How many batches may be in flight at a time; those of one counter always follow one another.
@@ -146,6 +148,7 @@ impl Capabilities {
             ordered: false,
             leased: false,
             durable: false,
+            unfenced: false,
             largest_batch: 1024,
             lanes: 1,
         }
@@ -163,6 +166,14 @@ impl Capabilities {
     #[must_use]
     pub const fn leased(mut self) -> Self {
         self.leased = true;
+        self
+    }
+
+    /// Claims the mode ordered as long as no write is lost, and no audit.
+    #[must_use]
+    pub const fn unfenced(mut self) -> Self {
+        self.ordered = true;
+        self.unfenced = true;
         self
     }
 
@@ -313,6 +324,17 @@ pub enum StoreError {
     /// The store cannot be reached or cannot write. Nothing was done.
     #[error("the store is not available")]
     Unavailable(#[source] Cause),
+    /// A part of the store that has a name of its own cannot be reached, or did not say what became of the command.
+    #[error("{}", away(part, *certainty))]
+    Away {
+        /// What callers know it by: `Redis`.
+        part: &'static str,
+        /// Whether the command may have had effect.
+        certainty: Certainty,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
     /// The store has no room left. Nothing was done.
     #[error("the store is full")]
     Full(#[source] Cause),
@@ -335,6 +357,20 @@ pub enum StoreError {
     Corrupt(#[source] Cause),
 }
 
+/// What callers are told of a part that is away, and when to come again.
+fn away(part: &str, certainty: Certainty) -> String {
+    match certainty {
+        Certainty::NotIssued => format!(
+            "{part} is not available: nothing was issued, and the same request may be sent again after {} s",
+            crate::error::LONG_WAIT.as_secs()
+        ),
+        Certainty::Unknown => format!(
+            "{part} did not say what became of the request: it may have issued numbers, so send it again under its \
+             idempotency key alone; without one, look for its request id in the audit"
+        ),
+    }
+}
+
 /// What is known of a command that was answered with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certainty {
@@ -350,6 +386,7 @@ impl StoreError {
     pub const fn certainty(&self) -> Certainty {
         match self {
             Self::Unknown(_) => Certainty::Unknown,
+            Self::Away { certainty, .. } => *certainty,
             _ => Certainty::NotIssued,
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
+use crate::tls::Tls;
+
 /// Which server, and what is kept in it. Its `Debug` shows no password.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,6 +18,8 @@ pub struct RedisConfig {
     pub password: Option<String>,
     /// The password of the Sentinels, which is another than that of the servers.
     pub sentinel_password: Option<String>,
+    /// By TLS, to servers and Sentinels alike; in the clear unless set.
+    pub tls: Option<Tls>,
     /// The number of the database: 0 unless set.
     pub database: u16,
     /// What all keys begin with: `seqid` unless set. Two installations on one server need different ones.
@@ -70,7 +74,9 @@ impl fmt::Display for Address {
 #[non_exhaustive]
 pub enum InvalidUrl {
     /// It begins with nothing that is known.
-    #[error("it begins with none of redis://, redis-sentinel:// and redis-cluster://")]
+    #[error(
+        "it begins with none of redis://, redis-sentinel:// and redis-cluster://, or with rediss in place of redis for TLS"
+    )]
     Scheme,
     /// A host is missing, or a port is no port.
     #[error("{text:?} is not a host, or a host with a port")]
@@ -78,6 +84,18 @@ pub enum InvalidUrl {
         /// What stands there.
         text: String,
     },
+    /// The URL asks for TLS, which this build does not have.
+    #[error("rediss needs a build with TLS, the feature `tls`")]
+    NoTls,
+    /// What is for TLS is said of a connection in the clear.
+    #[error("{name} is for TLS, which a URL that begins with rediss asks for")]
+    NotTls {
+        /// The parameter.
+        name: String,
+    },
+    /// Of certificate and key one is missing.
+    #[error("tls_cert and tls_key name a certificate and its key: give both or neither")]
+    HalfIdentity,
     /// Several hosts of one server.
     #[error("redis:// names one server; several are named with redis-sentinel:// or redis-cluster://")]
     Several,
@@ -108,7 +126,8 @@ pub enum InvalidUrl {
 }
 
 impl InvalidUrl {
-    const PARAMETERS: &str = "namespace, timeout_ms, largest_stream and sentinel_password";
+    const PARAMETERS: &str =
+        "namespace, timeout_ms, largest_stream, sentinel_password, tls_ca, tls_cert and tls_key";
 }
 
 impl RedisConfig {
@@ -125,6 +144,7 @@ impl RedisConfig {
             user: None,
             password: None,
             sentinel_password: None,
+            tls: None,
             database: 0,
             namespace: "seqid".to_owned(),
             timeout: Duration::from_secs(2),
@@ -206,6 +226,20 @@ impl RedisConfig {
             "largest_stream" => self.largest_stream = value.parse().map_err(|_| wrong())?,
             "sentinel_password" => self.sentinel_password = Some(value.to_owned()),
             "namespace" => return Err(wrong()),
+            "tls_ca" | "tls_cert" | "tls_key" => {
+                let tls = self.tls.as_mut().ok_or_else(|| InvalidUrl::NotTls {
+                    name: name.to_owned(),
+                })?;
+                if value.is_empty() {
+                    return Err(wrong());
+                }
+                let file = match name {
+                    "tls_ca" => &mut tls.authorities,
+                    "tls_cert" => &mut tls.certificate,
+                    _ => &mut tls.key,
+                };
+                *file = Some(value.into());
+            }
             _ => {
                 return Err(InvalidUrl::Parameter {
                     name: name.to_owned(),
@@ -220,9 +254,17 @@ impl FromStr for RedisConfig {
     type Err = InvalidUrl;
 
     /// Reads `redis://user:password@host:6379/0` or `redis-sentinel://user:password@host:26379,host:26379/service/0` or
-    /// `redis-cluster://user:password@host:6379,host:6379`, each with `?namespace=...&timeout_ms=...&largest_stream=...&sentinel_password=...` behind it if wanted.
+    /// `redis-cluster://user:password@host:6379,host:6379`, each with `rediss` in place of `redis` for TLS, and with
+    /// `?namespace=...&timeout_ms=...&largest_stream=...&sentinel_password=...&tls_ca=...&tls_cert=...&tls_key=...` behind it if
+    /// wanted.
     fn from_str(url: &str) -> Result<Self, InvalidUrl> {
         let (scheme, rest) = url.split_once("://").ok_or(InvalidUrl::Scheme)?;
+        let (scheme, tls) = match scheme {
+            "rediss" => ("redis", true),
+            "rediss-sentinel" => ("redis-sentinel", true),
+            "rediss-cluster" => ("redis-cluster", true),
+            scheme => (scheme, false),
+        };
         // The login first: a password may have any character but percent signs as it is.
         let (login, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -246,7 +288,11 @@ impl FromStr for RedisConfig {
             }
             _ => return Err(InvalidUrl::Scheme),
         };
+        if tls && !crate::HAS_TLS {
+            return Err(InvalidUrl::NoTls);
+        }
         let mut config = Self::new(servers);
+        config.tls = tls.then(Tls::default);
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         config.user = decoded(user)?;
         config.password = decoded(password)?;
@@ -259,6 +305,11 @@ impl FromStr for RedisConfig {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             config.set(name, &decoded(value)?.unwrap_or_default())?;
         }
+        if let Some(Tls { certificate, key, .. }) = &config.tls
+            && certificate.is_some() != key.is_some()
+        {
+            return Err(InvalidUrl::HalfIdentity);
+        }
         Ok(config)
     }
 }
@@ -268,6 +319,7 @@ impl fmt::Debug for RedisConfig {
         f.debug_struct("RedisConfig")
             .field("servers", &self.servers)
             .field("user", &self.user)
+            .field("tls", &self.tls)
             .field("database", &self.database)
             .field("namespace", &self.namespace)
             .field("timeout", &self.timeout)
@@ -409,6 +461,46 @@ mod tests {
             );
         }
         refused("redis://:%ff@localhost", &InvalidUrl::Encoding);
+    }
+
+    #[test]
+    fn rediss_asks_for_tls_and_says_which_files() {
+        if !crate::HAS_TLS {
+            return refused("rediss://one", &InvalidUrl::NoTls);
+        }
+        assert_eq!(config("redis://one").tls, None);
+        assert_eq!(config("rediss-cluster://one,two").tls, Some(Tls::default()));
+        let files = "tls_ca=/etc/ca.pem&tls_cert=/etc/a%26b.pem&tls_key=key.pem";
+        let found = config(&format!("rediss-sentinel://:p@one/orders/2?{files}"));
+        assert_eq!(
+            (found.place().as_str(), found.database),
+            ("orders of one:26379", 2)
+        );
+        let tls = found.tls.unwrap();
+        let named = [tls.authorities, tls.certificate, tls.key].map(Option::unwrap);
+        assert_eq!(
+            named,
+            ["/etc/ca.pem", "/etc/a&b.pem", "key.pem"].map(Into::<std::path::PathBuf>::into)
+        );
+        for half in ["tls_cert=a", "tls_key=a"] {
+            refused(&format!("rediss://one?{half}"), &InvalidUrl::HalfIdentity);
+        }
+        refused(
+            "rediss://one?tls_ca=",
+            &InvalidUrl::Value {
+                name: "tls_ca".into(),
+            },
+        );
+    }
+
+    #[test]
+    fn files_of_tls_are_of_no_use_in_the_clear() {
+        for name in ["tls_ca", "tls_cert", "tls_key"] {
+            refused(
+                &format!("redis://one?{name}=a"),
+                &InvalidUrl::NotTls { name: name.into() },
+            );
+        }
     }
 
     #[test]

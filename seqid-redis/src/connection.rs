@@ -184,6 +184,38 @@ impl Connection {
     }
 }
 
+/// The ways to the primaries of all buckets: one for all of them, or one for each, as in a cluster they are on different servers.
+#[derive(Debug)]
+pub(crate) struct Connections(Vec<Connection>);
+
+impl Connections {
+    /// Connects for the first time.
+    pub(crate) async fn open(config: &Arc<RedisConfig>) -> Result<Self, OpenError> {
+        let shares = match config.servers {
+            Servers::Cluster { .. } => Bucket::COUNT,
+            Servers::One(_) | Servers::Sentinels { .. } => 1,
+        };
+        let mut connections = Vec::new();
+        for bucket in Bucket::all().take(shares.into()) {
+            connections.push(Connection::open(Arc::clone(config), bucket).await?);
+        }
+        Ok(Self(connections))
+    }
+
+    pub(crate) fn of(&self, bucket: Bucket) -> &Connection {
+        &self.0[bucket.index() % self.0.len()]
+    }
+
+    pub(crate) fn first(&self) -> &Connection {
+        &self.0[0]
+    }
+
+    /// Why nothing can be drawn from some of the buckets, if so.
+    pub(crate) fn obstacle(&self) -> Option<Fault> {
+        self.0.iter().find_map(|connection| connection.get().err())
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.keeper.abort();
@@ -221,7 +253,7 @@ async fn keep(
 async fn connect(config: &RedisConfig, bucket: Bucket, retired: &Retired) -> Result<Verified, OpenError> {
     let candidate = discovery::find(config, bucket).await?;
     let place = candidate.address.to_string();
-    let of = |source: RedisError| OpenError::of(&place, source);
+    let of = |source: RedisError| OpenError::of(config, &place, source);
     let mut connection = discovery::connect(config, &candidate.address, discovery::login(config))
         .await
         .map_err(of)?;

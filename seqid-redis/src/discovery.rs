@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-    Value, cmd, from_redis_value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, Value, cmd, from_redis_value,
 };
 
 use crate::config::{Address, RedisConfig, Servers};
 use crate::counter_id::Bucket;
 use crate::error::OpenError;
+use crate::tls;
 
 /// A server that is said to be the primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +52,12 @@ async fn ask_sentinels(
                 found = Some(candidate);
             }
             Ok(_) => {}
-            Err(error) => last = Some(error),
+            Err(error) => last = Some(OpenError::of(config, &sentinel.to_string(), error)),
         }
     }
     found.ok_or_else(|| OpenError::NoPrimary {
         place: config.place(),
-        source: last,
+        source: last.map(Box::new),
     })
 }
 
@@ -95,12 +96,12 @@ async fn ask_nodes(config: &RedisConfig, nodes: &[Address], bucket: Bucket) -> R
         match ask_node(config, node, bucket).await {
             Ok(Some(candidate)) => return Ok(candidate),
             Ok(None) => {}
-            Err(error) => last = Some(error),
+            Err(error) => last = Some(OpenError::of(config, &node.to_string(), error)),
         }
     }
     Err(OpenError::NoPrimary {
         place: config.place(),
-        source: last,
+        source: last.map(Box::new),
     })
 }
 
@@ -165,16 +166,23 @@ pub(crate) async fn connect(
     address: &Address,
     login: RedisConnectionInfo,
 ) -> Result<MultiplexedConnection, RedisError> {
-    let info = ConnectionAddr::Tcp(address.host.clone(), address.port)
-        .into_connection_info()?
-        .set_redis_settings(login.set_skip_set_lib_name())
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    let set = |info: ConnectionInfo| {
+        info.set_redis_settings(login.set_skip_set_lib_name())
+            .set_tcp_settings(TcpSettings::default().set_nodelay(true))
+    };
+    let client = match &config.tls {
+        Some(tls) => tls::client(tls, address, set).await?,
+        None => {
+            let place = ConnectionAddr::Tcp(address.host.clone(), address.port);
+            Client::open(set(place.into_connection_info()?))?
+        }
+    };
     let settings = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(config.timeout))
         .set_response_timeout(Some(config.timeout))
         // Every lane may have a batch in flight, and every caller a look at a counter.
         .set_pipeline_buffer_size(1024);
-    Client::open(info)?
+    client
         .get_multiplexed_async_connection_with_config(&settings)
         .await
 }

@@ -1,9 +1,12 @@
+use std::io;
 use std::sync::Arc;
 
 use redis::{ErrorKind, ParsingError, RedisError};
 use seqid_core::store::{Certainty, StoreError};
 
+use crate::config::RedisConfig;
 use crate::history::History;
+use crate::tls::{self, TlsProblem};
 
 /// Why a server cannot be drawn from. The text says what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -15,6 +18,35 @@ pub enum OpenError {
         /// The server.
         place: String,
         /// What the system said.
+        #[source]
+        source: RedisError,
+    },
+    /// The server ended the connection at once.
+    #[error("{place} ends connections before it answers: if it takes TLS alone, name it with rediss://")]
+    Hung {
+        /// The server.
+        place: String,
+        /// What the system said.
+        #[source]
+        source: RedisError,
+    },
+    /// It cannot be reached by TLS.
+    #[error("{place} {problem}")]
+    Tls {
+        /// The server.
+        place: String,
+        /// Why not.
+        problem: TlsProblem,
+        /// What was said of it.
+        #[source]
+        source: RedisError,
+    },
+    /// A file that TLS needs cannot be used.
+    #[error("what is needed for TLS to {place} cannot be read")]
+    TlsFile {
+        /// The server.
+        place: String,
+        /// Which file, and what the system said.
         #[source]
         source: RedisError,
     },
@@ -75,7 +107,7 @@ pub enum OpenError {
         place: String,
         /// What the last one said that failed.
         #[source]
-        source: Option<RedisError>,
+        source: Option<Box<OpenError>>,
     },
     /// The server refused or failed otherwise.
     #[error("{place} could not be opened")]
@@ -99,18 +131,40 @@ impl OpenError {
     pub(crate) const OLDEST: u32 = 7;
 
     /// What an operator is told of an error that was met while a server was opened.
-    pub(crate) fn of(place: &str, source: RedisError) -> Self {
+    pub(crate) fn of(config: &RedisConfig, place: &str, source: RedisError) -> Self {
         let place = place.to_owned();
+        if tls::is_of_file(&source) {
+            return Self::TlsFile { place, source };
+        }
+        let problem = config.tls.as_ref().and_then(|_| tls::problem(&source));
+        if let Some(problem) = problem {
+            return Self::Tls {
+                place,
+                problem,
+                source,
+            };
+        }
         match source.code() {
             Some("NOAUTH" | "WRONGPASS") => Self::Login { place, source },
             Some("NOPERM") => Self::NotAllowed { place, source },
             _ => match source.kind() {
                 ErrorKind::AuthenticationFailed => Self::Login { place, source },
+                ErrorKind::Io if config.tls.is_none() && is_hung_up(&source) => Self::Hung { place, source },
                 ErrorKind::Io => Self::Unreachable { place, source },
                 _ => Self::Redis { place, source },
             },
         }
     }
+}
+
+/// Whether somebody took the connection, and ended it.
+fn is_hung_up(error: &RedisError) -> bool {
+    let ended = [
+        io::ErrorKind::UnexpectedEof,
+        io::ErrorKind::BrokenPipe,
+        io::ErrorKind::ConnectionReset,
+    ];
+    tls::io_error(error).is_some_and(|error| ended.contains(&error.kind()))
 }
 
 /// Why a call has no answer.
@@ -201,6 +255,9 @@ pub fn certainty_of(code: &str) -> Certainty {
     }
 }
 
+/// What callers are told is away.
+pub(crate) const PART: &str = "Redis, where the numbers of this sequence are drawn,";
+
 /// What callers are told.
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
@@ -209,17 +266,18 @@ impl From<Fault> for StoreError {
             _ => None,
         };
         match (fault.certainty(), code) {
-            (Certainty::Unknown, _) => Self::Unknown(Arc::new(fault)),
             (Certainty::NotIssued, Some("OOM")) => Self::Full(Arc::new(fault)),
-            (Certainty::NotIssued, _) => Self::Unavailable(Arc::new(fault)),
+            (certainty, _) => Self::Away {
+                part: PART,
+                certainty,
+                cause: Arc::new(fault),
+            },
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
@@ -268,8 +326,9 @@ mod tests {
             let fault = Fault::Redis(io::Error::from(kind).into());
             assert_eq!(fault.certainty(), Certainty::Unknown, "{kind:?}");
             assert!(fault.condemns_connection(), "{kind:?}");
-            assert!(
-                matches!(StoreError::from(fault), StoreError::Unknown(_)),
+            assert_eq!(
+                StoreError::from(fault).certainty(),
+                Certainty::Unknown,
                 "{kind:?}"
             );
         }
@@ -280,7 +339,9 @@ mod tests {
         let place = "127.0.0.1:6379".to_owned();
         let fault = Fault::Away(Arc::new(OpenError::Lost { place }));
         assert_eq!(fault.certainty(), Certainty::NotIssued);
-        assert!(matches!(StoreError::from(fault), StoreError::Unavailable(_)));
+        let told = StoreError::from(fault);
+        assert_eq!(told.certainty(), Certainty::NotIssued);
+        assert!(told.to_string().starts_with("Redis"), "{told}");
     }
 
     #[test]

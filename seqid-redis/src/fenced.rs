@@ -6,8 +6,8 @@ use seqid_core::Number;
 use seqid_core::chain::Authority;
 use seqid_core::clock::Seed;
 
-use crate::config::{RedisConfig, Servers};
-use crate::connection::{Connection, Verified};
+use crate::config::RedisConfig;
+use crate::connection::{Connection, Connections, Verified};
 use crate::counter_id::{Bucket, CounterId};
 use crate::error::{Fault, OpenError};
 use crate::history::{History, Server};
@@ -31,8 +31,7 @@ use crate::stream::Events;
 pub struct Fenced {
     config: Arc<RedisConfig>,
     authority: String,
-    /// One for all buckets, or one for each: in a cluster they are on different servers.
-    connections: Vec<Connection>,
+    connections: Connections,
     seed: Seed,
     offers: AtomicU64,
 }
@@ -226,14 +225,7 @@ impl Fenced {
     /// What keeps a server from being drawn from. Later on, only calls have errors.
     pub async fn connect(config: RedisConfig, authority: Authority, seed: Seed) -> Result<Self, OpenError> {
         let config = Arc::new(config);
-        let shares = match config.servers {
-            Servers::Cluster { .. } => Bucket::COUNT,
-            Servers::One(_) | Servers::Sentinels { .. } => 1,
-        };
-        let mut connections = Vec::new();
-        for bucket in Bucket::all().take(shares.into()) {
-            connections.push(Connection::open(Arc::clone(&config), bucket).await?);
-        }
+        let connections = Connections::open(&config).await?;
         Ok(Self {
             config,
             authority: authority.to_string(),
@@ -434,8 +426,7 @@ impl Fenced {
     }
 
     fn connection(&self, bucket: Bucket) -> &Connection {
-        let shares = self.connections.len();
-        &self.connections[bucket.index() % shares]
+        self.connections.of(bucket)
     }
 
     fn keys(&self, counter: &CounterId) -> [String; 2] {

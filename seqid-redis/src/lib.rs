@@ -10,6 +10,8 @@ mod history;
 mod scripts;
 mod store;
 mod stream;
+mod tls;
+mod unfenced;
 
 pub use config::{Address, InvalidUrl, RedisConfig, Servers};
 pub use counter_id::{Bucket, CounterId};
@@ -18,3 +20,8 @@ pub use fenced::{Closed, Draw, Drawn, Fence, Fenced, Grant, Opened, Refused, See
 pub use history::{History, Server};
 pub use store::{Figures, RedisStore, RedisStoreError};
 pub use stream::{Entry, EntryPage, Events, UnreadableEntry};
+pub use tls::{Tls, TlsProblem};
+pub use unfenced::{UnfencedStore, UnfencedStoreError};
+
+/// Whether this build can reach servers by TLS.
+pub const HAS_TLS: bool = cfg!(feature = "tls");

@@ -95,6 +95,16 @@ impl<'a> Events<'a> {
         })
     }
 
+    /// How many entries there are.
+    ///
+    /// # Errors
+    /// See [`Fenced`](crate::Fenced).
+    pub async fn count(&self) -> Result<u64, Fault> {
+        let mut command = cmd("XLEN");
+        command.arg(&self.stream);
+        self.connection.get()?.send(&command).await
+    }
+
     /// These are kept elsewhere. Answers how many left the stream: none if the server's history is another one by now, for there
     /// the same places may have other events.
     ///

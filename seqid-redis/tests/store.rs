@@ -453,3 +453,47 @@ async fn after_a_clean_stop_numbers_go_on_without_redis() {
     let refused = instance.issued(DrawRequest::new(inv())).await.unwrap_err();
     assert_eq!(refused.code(), Code::StoreUnavailable);
 }
+
+#[tokio::test]
+async fn the_figures_tell_of_ranges_and_of_events_that_wait() {
+    let (_server, office, instance) = office().await;
+    let before = instance.store.figures();
+    assert_eq!((before.held, before.histories, before.unknown), (0, 0, 0));
+    instance.draw().await;
+    let drawn = instance.store.figures();
+    assert_eq!((drawn.held, drawn.histories, drawn.leased), (1, 1, 1));
+    instance.recorded().await;
+    // The durable store is away, so events stay in the stream.
+    office.away.set(true);
+    instance.draw().await;
+    while instance.store.figures().entries == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(instance.store.figures().unrecorded, 1);
+    office.away.set(false);
+    instance.recorded().await;
+    while instance.store.figures().entries > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    instance.store.give_back().await.unwrap();
+    assert_eq!(instance.store.figures().held, 0);
+}
+
+#[tokio::test]
+async fn a_lost_range_counts_with_what_is_unknown_of_it() {
+    let (mut server, office, instance) = office().await;
+    for number in 1..=3 {
+        assert_eq!(instance.draw().await, number);
+    }
+    instance.recorded().await;
+    server.kill().unwrap();
+    server.start_empty().unwrap();
+    // What was drawn is recorded, and what was left of 16 is unknown.
+    while instance.issued(DrawRequest::new(inv())).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let figures = instance.store.figures();
+    assert_eq!((figures.lost, figures.unknown), (1, 13));
+    assert_eq!((figures.held, figures.histories), (1, 1));
+    assert_eq!(office.marked().await[0], "unknown 4..16");
+}

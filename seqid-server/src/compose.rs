@@ -11,7 +11,7 @@ use seqid_core::names::Label;
 use seqid_core::store::{AuditLog, AuditSink, Capabilities, EventSource, Ledger, StoreError};
 use seqid_core::{Code, Issuer, Leased};
 use seqid_postgres::PostgresStore;
-use seqid_redis::{RedisConfig, RedisStore};
+use seqid_redis::{RedisConfig, RedisStore, UnfencedStore};
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 use tokio::sync::watch;
 
@@ -78,6 +78,18 @@ impl<S: Served + 'static> Served for RedisStore<S> {
     async fn settle(&self) -> Result<(), StoreError> {
         self.give_back().await?;
         self.store().settle().await
+    }
+}
+
+/// There is nothing else, and nothing to record.
+#[async_trait]
+impl Served for UnfencedStore {
+    fn is_available(&self) -> bool {
+        self.obstacle().is_none()
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -216,7 +228,10 @@ impl Surroundings {
         } else if self.store.is_available() {
             None
         } else {
-            Some((Code::StoreUnavailable, "the database does not answer"))
+            Some((
+                Code::StoreUnavailable,
+                "what the numbers are kept in does not answer",
+            ))
         }
     }
 }
@@ -244,6 +259,11 @@ async fn open(
     metrics: Arc<Metrics>,
     redis: &RedisMetrics,
 ) -> anyhow::Result<(Arc<dyn Served>, Arc<dyn Clock>)> {
+    if let Some(server) = config.redis.clone().filter(|_| config.unfenced) {
+        let store = open_unfenced(config, server, Arc::clone(&clock)).await?;
+        redis.of_unfenced(&store);
+        return Ok((store, clock));
+    }
     let seed = Seed::from_system();
     if let Some(database) = &config.database {
         let store = PostgresStore::open(database.clone(), metrics).await?;
@@ -260,6 +280,31 @@ async fn open(
     let name = Label::new("embedded")?;
     let layers = Layers { name, clock, seed };
     layers.over(store, config.redis.clone(), redis).await
+}
+
+/// Opens a Redis server that has no durable store behind it.
+async fn open_unfenced(
+    config: &Config,
+    server: RedisConfig,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Arc<UnfencedStore>> {
+    let file = config.file();
+    ensure!(
+        !file.exists(),
+        "{} holds numbers that were given out, and Redis alone would give them out again: unset REDIS_UNFENCED to go on with \
+         the file, or name another folder with SEQID_DATA",
+        file.display()
+    );
+    let place = server.place();
+    let store = UnfencedStore::open(server, clock)
+        .await
+        .context("REDIS_ADDR names a server in which numbers cannot be drawn")?;
+    tracing::warn!(
+        place,
+        "UNFENCED: numbers are given out from Redis alone. Once it loses a write - at a failover, a restart, by FLUSHALL or \
+         eviction - THEY REPEAT, and there is no audit that shows it"
+    );
+    Ok(Arc::new(store))
 }
 
 /// What stands between the issuer and a durable store.
@@ -329,7 +374,7 @@ pub(crate) fn store_config(config: &Config) -> SqliteConfig {
     SqliteConfig::new(config.file()).key_retention(config.key_retention)
 }
 
-/// A service whose numbers do not outlive it, or that cannot give the default guarantee, must not start.
+/// A service whose numbers do not outlive it, or that cannot give the default guarantee, must not start unless it was told to.
 fn verify(store: Capabilities) -> anyhow::Result<()> {
     let Capabilities {
         name,
@@ -337,10 +382,11 @@ fn verify(store: Capabilities) -> anyhow::Result<()> {
         ordered,
         leased,
         durable,
+        unfenced,
         ..
     } = store;
     ensure!(
-        durable && gapless,
+        unfenced || (durable && gapless),
         "the store {name} cannot promise numbers without gaps that outlive a crash"
     );
     tracing::info!(
@@ -349,6 +395,7 @@ fn verify(store: Capabilities) -> anyhow::Result<()> {
         ordered,
         leased,
         durable,
+        unfenced,
         "the store is open"
     );
     Ok(())
@@ -378,5 +425,6 @@ mod tests {
         assert!(verify(Capabilities::new("fine").gapless().durable()).is_ok());
         assert!(verify(Capabilities::new("memory").gapless()).is_err());
         assert!(verify(Capabilities::new("cache").durable()).is_err());
+        assert!(verify(Capabilities::new("redis").unfenced()).is_ok());
     }
 }

@@ -118,7 +118,7 @@ pub(crate) struct Settings {
     db_timeout_ms: Option<String>,
 
     /// Redis server in which numbers of mode ordered are drawn: host:port, or a URL that begins with redis://,
-    /// redis-sentinel:// or redis-cluster://. They are recorded in the data file or the database [default: none]
+    /// redis-sentinel:// or redis-cluster://, with rediss in place of redis for TLS. They are recorded in the data file or the database [default: none]
     #[arg(
         long,
         global = true,
@@ -142,6 +142,11 @@ pub(crate) struct Settings {
     /// The number of its database [default: that of the URL, else 0]
     #[arg(long, global = true, env = "REDIS_DB", value_name = "NUMBER")]
     redis_db: Option<String>,
+
+    /// Whether numbers are given out from Redis alone, with no data file or database behind it: true or false. THEY REPEAT once
+    /// the server loses a write, at a failover or a restart, and there is no audit [default: false]
+    #[arg(long, global = true, env = "REDIS_UNFENCED", value_name = "BOOL")]
+    redis_unfenced: Option<String>,
 
     /// Zone whose calendar decides "today" in definitions that name no zone [default: UTC]
     #[arg(long, global = true, env = "SEQID_TIME_ZONE", value_name = "ZONE")]
@@ -220,6 +225,8 @@ pub(crate) struct Config {
     pub(crate) database: Option<PostgresConfig>,
     /// The Redis server in which ordered numbers are drawn.
     pub(crate) redis: Option<RedisConfig>,
+    /// Whether that server is all that numbers are kept in.
+    pub(crate) unfenced: bool,
     /// The zone of definitions that name none.
     pub(crate) time_zone: Zone,
     /// When draws define sequences.
@@ -301,6 +308,7 @@ impl Config {
         );
         let database = database::read(&mut sources, &data, retention);
         let redis = redis::read(&mut sources);
+        let unfenced = sources.read("redis_unfenced", "false", "true or false", parsed::<bool>);
         let deadline = sources.read(
             "deadline_ms",
             "10000",
@@ -331,6 +339,12 @@ impl Config {
             |text| within(text, 0, 3_600).map(Duration::from_secs),
         );
 
+        if unfenced {
+            let other_stores = database.is_some();
+            let events = broker.is_some() || events_file.is_some() || checkpoint_file.is_some();
+            redis::require_alone(&mut sources, redis.is_some(), other_stores, events);
+        }
+
         let effective = sources.finish()?;
         Ok(Self {
             listen: SocketAddr::new(bind, port),
@@ -340,8 +354,10 @@ impl Config {
             data,
             database,
             redis,
+            unfenced,
             time_zone,
-            implicit,
+            // A definition that a draw makes is gapless, which is not to be had there.
+            implicit: if unfenced { ImplicitPolicy::Never } else { implicit },
             allow_repeats,
             key_retention: retention,
             deadline,
@@ -357,6 +373,9 @@ impl Config {
 
     /// Where the numbers are kept, for people.
     pub(crate) fn place(&self) -> String {
+        if let Some(redis) = self.redis.as_ref().filter(|_| self.unfenced) {
+            return format!("the Redis server {}, UNFENCED", redis.place());
+        }
         match &self.database {
             Some(database) => format!("the PostgreSQL database {}", database.place()),
             None => {

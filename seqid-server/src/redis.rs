@@ -8,17 +8,28 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use seqid_core::store::Ledger;
-use seqid_redis::{Figures, RedisStore};
+use seqid_redis::{Figures, RedisStore, UnfencedStore};
 
 /// What a store is asked for the metrics.
 trait Asked: Send + Sync {
-    fn figures(&self) -> Figures;
+    /// What it lends, if it does.
+    fn figures(&self) -> Option<Figures>;
     fn is_available(&self) -> bool;
 }
 
 impl<L: Ledger + 'static> Asked for RedisStore<L> {
-    fn figures(&self) -> Figures {
-        RedisStore::figures(self)
+    fn figures(&self) -> Option<Figures> {
+        Some(RedisStore::figures(self))
+    }
+
+    fn is_available(&self) -> bool {
+        self.obstacle().is_none()
+    }
+}
+
+impl Asked for UnfencedStore {
+    fn figures(&self) -> Option<Figures> {
+        None
     }
 
     fn is_available(&self) -> bool {
@@ -35,6 +46,11 @@ impl RedisMetrics {
     pub(crate) fn of<L: Ledger + 'static>(&self, store: &Arc<RedisStore<L>>) {
         let _first = self.0.set(Arc::clone(store) as _);
     }
+
+    /// Asks this store, which has no other behind it, from now on.
+    pub(crate) fn of_unfenced(&self, store: &Arc<UnfencedStore>) {
+        let _first = self.0.set(Arc::clone(store) as _);
+    }
 }
 
 impl fmt::Debug for RedisMetrics {
@@ -48,34 +64,57 @@ impl fmt::Debug for RedisMetrics {
 impl Collector for RedisMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(store) = self.0.get() else { return Ok(()) };
-        let Figures {
-            unrecorded,
-            leased,
-            lost,
-            ..
-        } = store.figures();
-        let available = ConstGauge::new(i64::from(store.is_available()));
-        let help = "Whether ordered numbers can be drawn in Redis";
-        available.encode(encoder.encode_descriptor(
+        let mut gauge = |name, help, value: u64| {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        gauge(
             "seqid_redis_available",
-            help,
-            None,
-            available.metric_type(),
-        )?)?;
-        let waiting = ConstGauge::new(i64::try_from(unrecorded).unwrap_or(i64::MAX));
-        let help = "Draws of this instance that wait to be recorded in the durable store";
-        waiting.encode(encoder.encode_descriptor(
-            "seqid_redis_unrecorded",
-            help,
-            None,
-            waiting.metric_type(),
-        )?)?;
+            "Whether ordered numbers can be drawn in Redis",
+            store.is_available().into(),
+        )?;
+        let Some(figures) = store.figures() else {
+            return Ok(());
+        };
+        for (name, help, value) in [
+            (
+                "seqid_redis_unrecorded",
+                "Draws of this instance that wait to be recorded in the durable store",
+                figures.unrecorded as u64,
+            ),
+            (
+                "seqid_redis_stream_entries",
+                "Entries of the streams of events in Redis, of all instances",
+                figures.entries,
+            ),
+            (
+                "seqid_redis_ranges_held",
+                "Ranges in Redis that this instance draws from",
+                figures.held as u64,
+            ),
+            (
+                "seqid_redis_histories",
+                "Histories of Redis that this instance draws from",
+                figures.histories as u64,
+            ),
+        ] {
+            gauge(name, help, value)?;
+        }
         for (name, help, count) in [
-            ("seqid_redis_ranges", "Ranges that were taken up in Redis", leased),
+            (
+                "seqid_redis_ranges",
+                "Ranges that were taken up in Redis",
+                figures.leased,
+            ),
             (
                 "seqid_redis_ranges_lost",
                 "Ranges that were lost with the history of Redis that had them",
-                lost,
+                figures.lost,
+            ),
+            (
+                "seqid_redis_numbers_unknown",
+                "Numbers that were unknown when their range was found lost",
+                figures.unknown,
             ),
         ] {
             let count = ConstCounter::new(count);

@@ -19,7 +19,7 @@ struct Setting {
     message: &'static str,
 }
 
-const SETTINGS: [Setting; 20] = [
+const SETTINGS: [Setting; 21] = [
     Setting {
         key: "port",
         variable: "PORT",
@@ -140,6 +140,15 @@ const SETTINGS: [Setting; 20] = [
         allowed: &["100", "600000"],
         refused: &["99", "600001", "10s"],
         message: "a whole number from 100 to 600000",
+    },
+    Setting {
+        key: "redis_unfenced",
+        variable: "REDIS_UNFENCED",
+        default: "false",
+        // The other needs a server.
+        allowed: &["false"],
+        refused: &["yes", "1", "True"],
+        message: "true or false",
     },
     Setting {
         key: "time_zone",
@@ -421,10 +430,56 @@ fn what_names_a_database_is_checked_and_its_password_is_never_shown() {
     let wrong = run(check_config(folder.path()).env("DATABASE_URL", "mysql://erp:secret@localhost"));
     wrong.refused(&["DATABASE_URL", "must be a URL such as postgres://"]);
     let tls = run(check_config(folder.path()).env("DATABASE_URL", format!("{url}?sslmode=verify-full")));
-    tls.refused(&["feature `tls`"]);
+    if cfg!(feature = "tls") {
+        assert_eq!(tls.code, Some(0), "{tls:?}");
+    } else {
+        tls.refused(&["feature `tls`"]);
+    }
     for ended in [shown, both, wrong, tls] {
         let said = format!("{}{}", ended.stdout, ended.stderr);
         assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn tls_to_redis_needs_a_build_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |address: &str| run(check_config(folder.path()).env("REDIS_ADDR", address));
+    let files = "?tls_ca=/etc/ca.pem&tls_cert=/etc/seqid.pem&tls_key=/etc/seqid.key";
+    for scheme in ["rediss", "rediss-cluster"] {
+        let ended = check(&format!("{scheme}://:secret@cache{files}"));
+        if cfg!(feature = "redis-tls") {
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+        } else {
+            ended.refused(&["REDIS_ADDR", "feature `redis-tls`"]);
+        }
+        assert!(!format!("{ended:?}").contains("secret"), "{ended:?}");
+    }
+    check(&format!("redis://cache{files}")).refused(&["REDIS_ADDR", "tls_ca is for TLS", "rediss"]);
+    if cfg!(feature = "redis-tls") {
+        check("rediss://cache?tls_cert=a").refused(&["REDIS_ADDR", "tls_cert and tls_key"]);
+    }
+}
+
+#[test]
+fn redis_alone_is_given_nothing_that_it_cannot_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |variables: &[(&str, &str)]| {
+        let alone = [("REDIS_UNFENCED", "true")];
+        run(check_config(folder.path())
+            .envs(alone)
+            .envs(variables.iter().copied()))
+    };
+    check(&[]).refused(&["REDIS_UNFENCED", "REDIS_ADDR"]);
+    let server = ("REDIS_ADDR", "cache");
+    assert_eq!(check(&[server]).code, Some(0));
+    check(&[server, ("DATABASE_URL", "postgres://db/seqid")]).refused(&["REDIS_UNFENCED", "DATABASE_URL"]);
+    for (variable, value) in [
+        ("RABBITMQ_URL", "amqp://broker"),
+        ("SEQID_EVENTS_FILE", "events.jsonl"),
+        ("SEQID_CHECKPOINT_FILE", "checkpoints"),
+    ] {
+        check(&[server, (variable, value)]).refused(&["REDIS_UNFENCED", "no audit"]);
     }
 }
 
@@ -494,8 +549,12 @@ fn a_broker_is_named_by_a_url_that_nobody_is_shown() {
     let wrong = run(check_config(folder.path()).env("RABBITMQ_URL", "http://erp:secret@broker"));
     wrong.refused(&["RABBITMQ_URL", "amqp://"]);
     assert!(!wrong.stderr.contains("secret"), "{}", wrong.stderr);
-    run(check_config(folder.path()).env("RABBITMQ_URL", "amqps://broker"))
-        .refused(&["RABBITMQ_URL", "amqp-tls"]);
+    let tls = run(check_config(folder.path()).env("RABBITMQ_URL", "amqps://broker"));
+    if cfg!(feature = "amqp-tls") {
+        assert_eq!(tls.code, Some(0), "{tls:?}");
+    } else {
+        tls.refused(&["RABBITMQ_URL", "amqp-tls"]);
+    }
     run(check_config(folder.path())
         .env("RABBITMQ_URL", "amqp://broker")
         .env("SEQID_EVENTS_FILE", "events.jsonl"))

@@ -7,8 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use running::{Server, program, run};
+use seqid_proto::sequential_id_service_client::SequentialIdServiceClient;
+use seqid_proto::{GetNextRequest, GetNextResponse};
 use seqid_testkit::servers::{PostgresServer, RedisServer};
 use serde_json::Value;
+use tonic::transport::Channel;
 
 const DEFINITION: &str = r#"{"format":"INV-{seq}","mode":"ordered"}"#;
 
@@ -21,6 +24,20 @@ fn beside(redis: &RedisServer, folder: &Path) -> Command {
         .env("REDIS_PASSWORD", redis.password())
         .env("REDIS_DB", "1");
     command
+}
+
+fn next_by_grpc(server: &Server) -> Result<GetNextResponse, tonic::Status> {
+    let url = format!("http://{}", server.grpc.unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
+        let mut client = SequentialIdServiceClient::new(channel);
+        let request = GetNextRequest {
+            prefix: "INV".into(),
+            ..GetNextRequest::default()
+        };
+        client.get_next(request).await.map(tonic::Response::into_inner)
+    })
 }
 
 fn define(server: &Server) {
@@ -100,9 +117,23 @@ fn without_redis_ordered_numbers_wait_and_others_are_given_out() {
         server.client().post("/api/v1/next", None, &body).unwrap()
     };
     // The first may have been sent.
-    draw("INV");
+    let first = draw("INV").json();
+    assert!(first["detail"].as_str().unwrap().starts_with("Redis"), "{first}");
     let refused = draw("INV");
     assert_eq!(refused.status, 503, "{}", refused.body);
+    let problem = refused.json();
+    let detail = "Redis, where the numbers of this sequence are drawn, is not available: nothing was issued, and the same \
+                  request may be sent again after 1 s";
+    assert_eq!(problem["detail"], detail);
+    assert_eq!(
+        (&problem["outcome"], &problem["retry"], &problem["retry_after_ms"]),
+        (&"not_issued".into(), &"same_request".into(), &1000.into())
+    );
+    let status = next_by_grpc(&server).unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (tonic::Code::Unavailable, detail)
+    );
     assert_eq!(draw("CN").status, 200);
     assert_eq!(server.client().get("/ready").unwrap().status, 200);
     let metrics = server.client().get("/metrics").unwrap().body;
@@ -157,4 +188,142 @@ fn a_server_that_is_not_there_keeps_the_service_from_starting() {
     let redis = RedisServer::start().unwrap();
     run(beside(&redis, folder.path()).env("REDIS_PASSWORD", "guessed"))
         .refused(&["does not let the user in"]);
+}
+
+/// The program with Redis alone.
+fn unfenced(redis: &RedisServer, folder: &Path) -> Command {
+    let mut command = beside(redis, folder);
+    command.env("REDIS_UNFENCED", "true");
+    command
+}
+
+#[test]
+fn redis_alone_gives_numbers_and_says_each_time_that_they_may_repeat() {
+    let redis = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&mut unfenced(&redis, folder.path()));
+    assert!(server.banner.contains("UNFENCED"), "{}", server.banner);
+    let call = |path: &str, key: Option<&str>, body: &str| server.client().post(path, key, body).unwrap();
+    let next = || call("/api/v1/next", None, r#"{"prefix":"INV"}"#);
+    let undefined = next();
+    assert_eq!(
+        (undefined.status, &undefined.json()["code"]),
+        (404, &"sequence-not-found".into())
+    );
+    let gapless = server
+        .client()
+        .put("/api/v1/sequences/INV", r#"{"format":"INV-{seq}"}"#)
+        .unwrap();
+    assert_eq!(gapless.status, 422, "{}", gapless.body);
+    assert_eq!(gapless.json()["errors"][0]["code"], "mode-unavailable");
+
+    define(&server);
+    for number in [1, 2] {
+        let drawn = next().json();
+        assert_eq!(
+            (&drawn["number"], &drawn["warnings"]),
+            (&number.into(), &serde_json::json!(["unfenced"]))
+        );
+    }
+    let drawn = next_by_grpc(&server).unwrap();
+    assert_eq!(
+        (drawn.number, &drawn.warnings[..]),
+        (3, &["unfenced".to_owned()][..])
+    );
+    let status = server.client().get("/api/v1/status/INV").unwrap().json();
+    assert!(
+        status["warnings"]
+            .as_array()
+            .unwrap()
+            .contains(&"unfenced".into()),
+        "{status}"
+    );
+    let keyed = call("/api/v1/next", Some("k"), r#"{"prefix":"INV"}"#);
+    assert_eq!(keyed.status, 400, "{}", keyed.body);
+    assert!(keyed.body.contains("keeps no idempotency keys"), "{}", keyed.body);
+    for path in ["/api/v1/gaps/INV", "/api/v1/audit"] {
+        let refused = server.client().get(path).unwrap();
+        assert_eq!(refused.status, 400, "{path}: {}", refused.body);
+        assert!(refused.body.contains("keeps no audit"), "{}", refused.body);
+    }
+
+    redis.cli(&["FLUSHALL"]).unwrap();
+    assert_eq!(next().status, 404, "definitions are gone too");
+    define(&server);
+    let again = next().json();
+    assert_eq!(
+        (&again["number"], &again["warnings"]),
+        (&1.into(), &serde_json::json!(["unfenced"]))
+    );
+    let metrics = server.client().get("/metrics").unwrap().body;
+    assert!(metrics.contains("seqid_redis_available 1"), "{metrics}");
+    server.signal("TERM");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("THEY REPEAT"), "{log}");
+    assert!(log.contains("redis-unfenced"), "{log}");
+    let server = Server::start_with(&mut unfenced(&redis, folder.path()));
+    assert_eq!(server.draw(), 2);
+    server.stop();
+}
+
+#[test]
+fn redis_alone_is_refused_beside_numbers_that_it_would_repeat() {
+    let redis = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&mut beside(&redis, folder.path()));
+    define(&server);
+    assert_eq!(server.draw(), 1);
+    server.stop();
+    run(&mut unfenced(&redis, folder.path())).refused(&["seqid.db", "unset REDIS_UNFENCED"]);
+    // Those of a durable store elsewhere.
+    let other = tempfile::tempdir().unwrap();
+    run(&mut unfenced(&redis, other.path())).refused(&["durable store", "namespace"]);
+}
+
+#[test]
+fn a_lost_range_and_events_that_wait_are_in_the_metrics() {
+    let mut redis = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&mut beside(&redis, folder.path()));
+    define(&server);
+    let shows = |line: &str| {
+        server
+            .client()
+            .get("/metrics")
+            .unwrap()
+            .body
+            .lines()
+            .any(|found| found == line)
+    };
+    for name in [
+        "ranges_held",
+        "histories",
+        "stream_entries",
+        "numbers_unknown_total",
+    ] {
+        assert!(shows(&format!("seqid_redis_{name} 0")), "{name}");
+    }
+    assert_eq!((server.draw(), server.draw()), (1, 2));
+    assert!(shows("seqid_redis_ranges_held 1"));
+    assert!(shows("seqid_redis_histories 1"));
+    while !shows("seqid_redis_unrecorded 0") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    redis.kill().unwrap();
+    redis.start_empty().unwrap();
+    let draw = || {
+        server
+            .client()
+            .post("/api/v1/next", None, r#"{"prefix":"INV"}"#)
+            .unwrap()
+            .status
+    };
+    while draw() != 200 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(shows("seqid_redis_ranges_lost_total 1"));
+    assert!(shows("seqid_redis_numbers_unknown_total 14"));
+    assert_eq!(count(&server, "unknown"), 14);
+    server.stop();
 }

@@ -1049,6 +1049,7 @@ fn warnings(document: &Value) -> Vec<Warning> {
         Warning::Successor,
         Warning::Repeats,
         Warning::ImplicitDefinition,
+        Warning::Unfenced,
     ];
     let warning = |word: String| known.into_iter().find(|known| known.as_str() == word).unwrap();
     texts(&document["warnings"]).into_iter().map(warning).collect()

@@ -200,6 +200,7 @@ pub(super) fn meaning(warning: Warning) -> &'static str {
         Warning::ImplicitDefinition => {
             "the sequence was defined by its first draw: `seqid define` says how it should be"
         }
+        Warning::Unfenced => "the service draws in Redis alone: once that loses a write, numbers repeat",
         other => other.as_str(),
     }
 }

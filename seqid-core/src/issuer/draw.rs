@@ -301,6 +301,9 @@ fn warnings(sequence: &Loaded, line: &Line, run: Run, at: Timestamp) -> Vec<Warn
     if sequence.implicit {
         warnings.push(Warning::ImplicitDefinition);
     }
+    if sequence.unfenced {
+        warnings.push(Warning::Unfenced);
+    }
     warnings
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Sequences {
 pub(super) struct Loaded {
     pub(super) key: SequenceKey,
     pub(super) implicit: bool,
+    /// Whether the store lets its numbers repeat, and has no audit of them.
+    pub(super) unfenced: bool,
     /// The sequences that any version lets go on after this one.
     pub(super) successors: Vec<Prefix>,
     /// All versions, the newest last; never empty.
@@ -56,6 +58,7 @@ impl Loaded {
         Ok(Self {
             key,
             implicit: record.implicit,
+            unfenced: issuer.store.capabilities().unfenced,
             successors: versions
                 .iter()
                 .filter_map(|version| version.definition.successor().cloned())

@@ -107,7 +107,8 @@ impl Issuer {
         let status = self.status_of(&sequence, &line).await?;
         let archived = self.record(&key).await?.archived;
         let status = Status { archived, ..status };
-        if !status.opened {
+        // A forecast is made from events.
+        if !status.opened || sequence.unfenced {
             return Ok(status);
         }
         let opened = sequence.version(status.definition_version);
@@ -423,6 +424,9 @@ fn status(sequence: &Loaded, line: &Line, state: Option<&CounterState>, today: D
     }
     if sequence.implicit {
         warnings.push(Warning::ImplicitDefinition);
+    }
+    if sequence.unfenced {
+        warnings.push(Warning::Unfenced);
     }
     Status {
         prefix: sequence.key.prefix.clone(),

@@ -11,7 +11,7 @@ use crate::lease::{Lease, LeaseId};
 use crate::ledger::Refusal;
 use crate::line::Line;
 use crate::names::Number;
-use crate::store::{Ledger, StoreError};
+use crate::store::{Certainty, Ledger, StoreError};
 use crate::time::Timestamp;
 
 /// How many numbers the first lease has.
@@ -208,7 +208,10 @@ impl Fill {
             replaces: None,
         };
         let taken = lessee.lease(Act::Lease(take)).await;
-        if !matches!(taken, Err(StoreError::Unknown(_))) {
+        if !taken
+            .as_ref()
+            .is_err_and(|error| error.certainty() == Certainty::Unknown)
+        {
             self.asked = None;
         }
         Ok(self.goes_on(taken?, None))

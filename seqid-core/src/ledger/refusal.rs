@@ -238,6 +238,12 @@ pub enum Refusal {
     /// The change is not possible any more.
     #[error(transparent)]
     DefinitionRefused(DefinitionRefused),
+    /// It needs what the store does not keep.
+    #[error("this service keeps no {what}: it draws in Redis without a durable store behind it")]
+    NotKept {
+        /// What it needs.
+        what: &'static str,
+    },
     /// No implicit definition is made: the tenant has definitions that somebody wrote.
     #[error("the sequence is not defined, and this tenant's sequences are defined by hand")]
     ImplicitEnded,

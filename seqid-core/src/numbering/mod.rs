@@ -148,6 +148,8 @@ pub enum Warning {
     Repeats,
     /// The sequence was defined by its first draw.
     ImplicitDefinition,
+    /// Nothing keeps the numbers from repeating once the store lost a write.
+    Unfenced,
 }
 
 impl Warning {
@@ -158,6 +160,7 @@ impl Warning {
         Self::Successor,
         Self::Repeats,
         Self::ImplicitDefinition,
+        Self::Unfenced,
     ];
 
     /// The word on the wire.
@@ -169,6 +172,7 @@ impl Warning {
             Self::Successor => "successor",
             Self::Repeats => "repeats",
             Self::ImplicitDefinition => "implicit-definition",
+            Self::Unfenced => "unfenced",
         }
     }
 }

@@ -40,7 +40,8 @@ pub struct Status {
     pub voided: u64,
     /// How many events the counter's audit has.
     pub events: u64,
-    /// How fast it is used and when it ends; `None` for a counter that has not opened, in lists, and after a move.
+    /// How fast it is used and when it ends; `None` for a counter that has not opened, in lists, after a move, and where no
+    /// audit is kept.
     pub forecast: Option<Forecast>,
     /// Whether the sequence was archived: it gives no numbers any more, whatever is left.
     pub archived: bool,

@@ -18,7 +18,7 @@ use seqid_core::numbering::{
 };
 use seqid_core::query::EventPage;
 use seqid_core::reservation::ReservationId;
-use seqid_core::store::StoreError;
+use seqid_core::store::{Certainty, StoreError};
 use seqid_core::{Error, Issuer, MemoryStore, Number, Numbering, Prefix, Tenant};
 use seqid_http::{Service, router};
 use tower::ServiceExt;
@@ -301,6 +301,40 @@ async fn a_store_error_says_what_to_do_next() {
             !answer.header("retry-after").is_empty(),
             retry == "same_request",
             "{code}"
+        );
+        assert!(!answer.text().contains("secret"), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_is_away_is_named_with_what_to_do_next() {
+    for (certainty, status, code, detail) in [
+        (
+            Certainty::NotIssued,
+            503,
+            "store-unavailable",
+            "Redis is not available: nothing was issued, and the same request may be sent again after 1 s",
+        ),
+        (
+            Certainty::Unknown,
+            504,
+            "outcome-unknown",
+            "Redis did not say what became of the request: it may have issued numbers, so send it again under its \
+             idempotency key alone; without one, look for its request id in the audit",
+        ),
+    ] {
+        let error = StoreError::Away {
+            part: "Redis",
+            certainty,
+            cause: Arc::new(std::io::Error::other("secret")),
+        };
+        let answer = failing(error).post("/api/v1/next", r#"{"prefix":"INV"}"#).await;
+        let problem = answer.problem(status, code);
+        assert_eq!(problem["detail"], detail);
+        assert_eq!(problem["outcome"], certainty.as_str());
+        assert_eq!(
+            problem["retry_after_ms"] == 1000,
+            certainty == Certainty::NotIssued
         );
         assert!(!answer.text().contains("secret"), "{code}");
     }

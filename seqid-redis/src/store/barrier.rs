@@ -69,20 +69,27 @@ impl<L: Ledger + 'static> Shared<L> {
         self.report_all().await?;
         let count = leases.len() as u64;
         let mut batch = Vec::with_capacity(leases.len() + 1);
+        let mut lost = Vec::new();
         for LeaseRecord { counter, lease } in leases {
             let end = self.end_of(counter, lease).await;
             let end = end.map_err(|error| match error {
                 // Whoever has the numbers cannot be reached.
-                StoreError::Unavailable(cause) => {
+                StoreError::Unavailable(cause) | StoreError::Away { cause, .. } => {
                     tracing::warn!(%counter, %cause, "a range cannot be fetched back");
                     Refusal::OpenLeases { count }.into()
                 }
                 other => other,
             })?;
+            if let LeaseEnd::Lost = end.end {
+                lost.push((counter, lease));
+            }
             batch.push(Command::new(Act::EndLease(end), Arc::clone(&self.origin)));
         }
         batch.push(command);
         let mut replies = self.ledger.apply(batch).await;
+        for (counter, lease) in lost {
+            self.count_lost(counter, lease).await;
+        }
         replies
             .pop()
             .unwrap_or_else(|| Err(super::obstacle::Obstacle::NoAnswer.into()))

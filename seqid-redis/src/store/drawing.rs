@@ -9,7 +9,7 @@ use seqid_core::counter::{CounterKey, Run};
 use seqid_core::intake::Sealed;
 use seqid_core::lanes::Serve;
 use seqid_core::ledger::Refusal;
-use seqid_core::store::{Ledger, StoreError};
+use seqid_core::store::{Certainty, Ledger, StoreError};
 use seqid_core::time::Timestamp;
 
 use super::Shared;
@@ -476,6 +476,11 @@ fn not_late(draws: Vec<Sealed>) -> Vec<Sealed> {
 fn not_issued(error: StoreError) -> StoreError {
     match error {
         StoreError::Unknown(cause) => StoreError::Unavailable(cause),
+        StoreError::Away { part, cause, .. } => StoreError::Away {
+            part,
+            certainty: Certainty::NotIssued,
+            cause,
+        },
         other => other,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use seqid_core::command::{Act, Command, EndLease, ExtendLease, LeaseEnd, Reply, TakeLease};
-use seqid_core::counter::CounterState;
+use seqid_core::counter::{CounterKey, CounterState};
 use seqid_core::lease::{Holder, Lease, LeaseId, LeaseState};
 use seqid_core::ledger::Refusal;
 use seqid_core::line::Line;
@@ -98,7 +98,8 @@ impl<L: Ledger + 'static> Shared<L> {
             match self.lease(Act::Lease(take)).await {
                 Ok(lease) if lease.state == LeaseState::Open && !self.is_distrusted(counter, &lease) => {
                     if self.seed(&id, line, &opened, &lease).await? {
-                        self.note_lost(&id, replaces.as_ref(), &opened);
+                        self.note_lost(&counter.key, &id, replaces.as_ref(), &opened)
+                            .await;
                         counter.state().spent = Some(opened.offer);
                         return self.hold(counter, id, line, lease, opened.history).await;
                     }
@@ -140,11 +141,9 @@ impl<L: Ledger + 'static> Shared<L> {
     }
 
     /// A history that another has taken the place of is not drawn from again, unless it is chosen anew.
-    fn note_lost(&self, id: &CounterId, replaced: Option<&Lease>, now: &Opened) {
+    async fn note_lost(&self, key: &CounterKey, id: &CounterId, replaced: Option<&Lease>, now: &Opened) {
         let Some(replaced) = replaced else { return };
-        self.figures
-            .lost
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.count_lost(key, replaced).await;
         if let Ok(former) = history_of(replaced)
             && former != now.history
         {

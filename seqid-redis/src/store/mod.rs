@@ -7,6 +7,7 @@
 mod barrier;
 mod counter;
 mod drawing;
+mod figures;
 mod holding;
 mod lines;
 mod obstacle;
@@ -14,7 +15,7 @@ mod record;
 mod reports;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ use crate::fenced::Fenced;
 use crate::history::Server;
 use counter::Counter;
 use drawing::Pump;
+use figures::Counts;
+pub use figures::Figures;
 use lines::Lines;
 use reports::Reports;
 
@@ -85,18 +88,6 @@ pub enum RedisStoreError {
     Ledger(#[from] StoreError),
 }
 
-/// What became of ranges and events since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Figures {
-    /// How many draws wait to be recorded in the durable store. Beyond 250,000 nothing is drawn.
-    pub unrecorded: usize,
-    /// How many ranges were taken up, lent by this instance or by another.
-    pub leased: u64,
-    /// How many ranges were lost with their history.
-    pub lost: u64,
-}
-
 /// What all tasks of an instance share.
 #[derive(Debug)]
 struct Shared<L> {
@@ -112,12 +103,6 @@ struct Shared<L> {
     barrier: tokio::sync::Mutex<()>,
     closed: AtomicBool,
     figures: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    leased: AtomicU64,
-    lost: AtomicU64,
 }
 
 impl<L: Ledger + 'static> RedisStore<L> {
@@ -194,15 +179,10 @@ impl<L: Ledger + 'static> RedisStore<L> {
         Bucket::all().find_map(|bucket| self.shared.fenced.obstacle(bucket))
     }
 
-    /// What became of ranges and events since the start.
+    /// What became of ranges and events since the start, and how they stand. Asks nobody.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Figures {
-            unrecorded: self.shared.reports.waiting(),
-            leased: read(&self.shared.figures.leased),
-            lost: read(&self.shared.figures.lost),
-        }
+        self.shared.figures()
     }
 
     /// Records what was drawn, and gives back the ranges that this instance draws from: the next draw lends one anew.
@@ -340,6 +320,7 @@ async fn look_round<L: Ledger + 'static>(shared: Arc<Shared<L>>) {
                 Ok(entries) => tracing::info!(%bucket, entries, "recorded what others had drawn"),
                 Err(error) => tracing::warn!(%bucket, %error, "what others drew could not be recorded yet"),
             }
+            shared.count_entries(bucket).await;
         }
         tokio::time::sleep(LOOK_ROUND).await;
     }

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use seqid_core::lease::LeaseId;
-use seqid_core::store::StoreError;
+use seqid_core::store::{Certainty, StoreError};
 
+use crate::error::PART;
 use crate::fenced::Fence;
 use crate::history::History;
 
@@ -45,7 +46,18 @@ impl From<Obstacle> for StoreError {
             Obstacle::StoreBehind { .. } => Self::Restored(Arc::new(obstacle)),
             Obstacle::NoAnswer => Self::Unknown(Arc::new(obstacle)),
             Obstacle::NoDefinition | Obstacle::NoHistory(_) => Self::Corrupt(Arc::new(obstacle)),
-            _ => Self::Unavailable(Arc::new(obstacle)),
+            Obstacle::StreamFull { .. } | Obstacle::Backlog { .. } | Obstacle::Abandoned => {
+                Self::Unavailable(Arc::new(obstacle))
+            }
+            Obstacle::Unsteady
+            | Obstacle::Fenced(_)
+            | Obstacle::Denied(_)
+            | Obstacle::Retired(_)
+            | Obstacle::OldTopology => Self::Away {
+                part: PART,
+                certainty: Certainty::NotIssued,
+                cause: Arc::new(obstacle),
+            },
         }
     }
 }

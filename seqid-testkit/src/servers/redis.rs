@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::sync::OnceLock;
 
 use super::ServerError;
+use super::certificates::{Certificates, Shown};
 use super::guardian::Guardian;
 use super::ports::{HOST, free_port, is_free};
 use super::processes::{processes, signal, wait_until};
@@ -43,6 +44,8 @@ pub struct RedisServer {
     /// Lines of its configuration, without those of ports.
     settings: String,
     kind: Kind,
+    /// What it speaks TLS with, and nothing else then.
+    certificates: Option<Certificates>,
     dumps: u32,
 }
 
@@ -77,23 +80,66 @@ impl RedisServer {
     /// As [`start`](Self::start).
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
         let settings: Vec<_> = SETTINGS.iter().chain(settings).copied().collect();
-        Self::launch(Kind::Data, &settings)
+        Self::launch(Kind::Data, &settings, None)
+    }
+
+    /// A new server as by [`start_with`](Self::start_with) that speaks TLS alone. It asks for no certificate unless the settings
+    /// say `tls-auth-clients yes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_tls(
+        certificates: &Certificates,
+        shown: Shown,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, ServerError> {
+        let tls = tls_settings(certificates, shown);
+        let tls = tls.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<_> = SETTINGS
+            .into_iter()
+            .chain(tls)
+            .chain(settings.iter().copied())
+            .collect();
+        Self::launch(Kind::Data, &settings, Some(certificates))
     }
 
     /// A node of a cluster that it has not joined yet.
-    pub(super) fn start_member(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
-        let settings: Vec<_> = SETTINGS.iter().chain(settings).copied().collect();
-        Self::launch(Kind::Member, &settings)
+    pub(super) fn start_member(
+        settings: &[(&str, &str)],
+        certificates: Option<&Certificates>,
+    ) -> Result<Self, ServerError> {
+        let tls = certificates.map(|certificates| tls_settings(certificates, Shown::Sound));
+        let tls = tls.iter().flatten().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<_> = SETTINGS
+            .into_iter()
+            .chain(tls)
+            .chain(settings.iter().copied())
+            .collect();
+        Self::launch(Kind::Member, &settings, certificates)
     }
 
     /// A Sentinel, which asks for no password.
-    pub(super) fn start_sentinel(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+    pub(super) fn start_sentinel(
+        settings: &[(&str, &str)],
+        certificates: Option<&Certificates>,
+    ) -> Result<Self, ServerError> {
         let usual = [("bind", HOST), ("dir", "data")];
-        let settings: Vec<_> = usual.iter().chain(settings).copied().collect();
-        Self::launch(Kind::Sentinel, &settings)
+        let tls = certificates.map(|certificates| tls_settings(certificates, Shown::Sound));
+        let tls = tls.iter().flatten().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<_> = usual
+            .into_iter()
+            .chain(tls)
+            .chain(settings.iter().copied())
+            .collect();
+        Self::launch(Kind::Sentinel, &settings, certificates)
     }
 
-    fn launch(kind: Kind, settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+    fn launch(
+        kind: Kind,
+        settings: &[(&str, &str)],
+        certificates: Option<&Certificates>,
+    ) -> Result<Self, ServerError> {
         let mut server = Self {
             guardian: Guardian::new()?,
             programs: programs()?,
@@ -104,6 +150,7 @@ impl RedisServer {
                 .map(|(name, value)| format!("{name} {value}\n"))
                 .collect(),
             kind,
+            certificates: certificates.cloned(),
             dumps: 0,
         };
         server.make_data_folder()?;
@@ -143,6 +190,12 @@ impl RedisServer {
         if self.kind != Kind::Sentinel {
             program.env("REDISCLI_AUTH", PASSWORD);
         }
+        if let Some(certificates) = &self.certificates {
+            let [certificate, key] = certificates.files(Shown::Sound);
+            // What the server shows may be wrong on purpose.
+            program.args(["--tls", "--insecure"]);
+            program.arg("--cert").arg(certificate).arg("--key").arg(key);
+        }
         let output = program
             .args(command)
             .output()
@@ -171,9 +224,10 @@ impl RedisServer {
         Ok(value.unwrap_or_default().to_owned())
     }
 
-    /// Where drivers connect to, password included.
+    /// Where drivers connect to, password included, and the authority of a server that speaks TLS.
     pub fn url(&self) -> String {
-        format!("redis://:{PASSWORD}@{HOST}:{}/0", self.port)
+        let place = format!("://:{PASSWORD}@{HOST}:{}/0", self.port);
+        url_of("redis", &place, self.certificates.as_ref())
     }
 
     /// The address that it listens at, without the port.
@@ -339,7 +393,11 @@ impl RedisServer {
             Kind::Member => format!("cluster-port {bus}\n"),
             Kind::Data | Kind::Sentinel => String::new(),
         };
-        let text = format!("{}port {}\n{bus}", self.settings, self.port);
+        let port = match &self.certificates {
+            Some(_) => format!("port 0\ntls-port {}\n", self.port),
+            None => format!("port {}\n", self.port),
+        };
+        let text = format!("{}{port}{bus}", self.settings);
         let path = self.configuration();
         fs::write(&path, text).map_err(ServerError::file(&path))?;
         self.guardian.hand_over(&path)
@@ -393,6 +451,29 @@ impl Drop for RedisServer {
             let _ended = process.wait();
         }
     }
+}
+
+/// A URL of a scheme, or of the one by TLS with the authority.
+pub(super) fn url_of(scheme: &str, rest: &str, certificates: Option<&Certificates>) -> String {
+    match certificates {
+        Some(certificates) => {
+            let scheme = scheme.replacen("redis", "rediss", 1);
+            format!("{scheme}{rest}?tls_ca={}", certificates.authority().display())
+        }
+        None => format!("{scheme}{rest}"),
+    }
+}
+
+fn tls_settings(certificates: &Certificates, shown: Shown) -> [(&'static str, String); 6] {
+    let [certificate, key] = certificates.files(shown).map(|path| path.display().to_string());
+    [
+        ("tls-cert-file", certificate),
+        ("tls-key-file", key),
+        ("tls-ca-cert-file", certificates.authority().display().to_string()),
+        ("tls-auth-clients", "no".to_owned()),
+        ("tls-replication", "yes".to_owned()),
+        ("tls-cluster", "yes".to_owned()),
+    ]
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), ServerError> {

@@ -1,12 +1,14 @@
 use super::ServerError;
+use super::certificates::Certificates;
 use super::ports::HOST;
-use super::redis::{PASSWORD, RedisServer};
+use super::redis::{PASSWORD, RedisServer, url_of};
 
 /// A cluster of three primaries with a replica each, all slots assigned.
 #[derive(Debug)]
 pub struct RedisCluster {
     /// The nodes.
     pub nodes: Vec<RedisServer>,
+    certificates: Option<Certificates>,
 }
 
 impl RedisCluster {
@@ -16,9 +18,29 @@ impl RedisCluster {
     ///
     /// As [`RedisServer::start`].
     pub fn start() -> Result<Self, ServerError> {
-        let settings = [("cluster-enabled", "yes"), ("cluster-node-timeout", "1000")];
-        let nodes: Result<Vec<_>, _> = (0..6).map(|_| RedisServer::start_member(&settings)).collect();
-        let cluster = Self { nodes: nodes? };
+        Self::start_by(None)
+    }
+
+    /// As [`start`](Self::start), all nodes speaking TLS alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisServer::start`].
+    pub fn start_tls(certificates: &Certificates) -> Result<Self, ServerError> {
+        Self::start_by(Some(certificates))
+    }
+
+    fn start_by(certificates: Option<&Certificates>) -> Result<Self, ServerError> {
+        // Nodes that greet one another by TLS need longer on a busy machine, and are given up meanwhile.
+        let timeout = if certificates.is_some() { "10000" } else { "1000" };
+        let settings = [("cluster-enabled", "yes"), ("cluster-node-timeout", timeout)];
+        let nodes: Result<Vec<_>, _> = (0..6)
+            .map(|_| RedisServer::start_member(&settings, certificates))
+            .collect();
+        let cluster = Self {
+            nodes: nodes?,
+            certificates: certificates.cloned(),
+        };
         let addresses = cluster.nodes.iter().map(|node| format!("{HOST}:{}", node.port()));
         let mut command = vec!["--cluster".to_owned(), "create".to_owned()];
         command.extend(addresses);
@@ -42,7 +64,8 @@ impl RedisCluster {
             .iter()
             .map(|node| format!("{HOST}:{}", node.port()))
             .collect();
-        format!("redis-cluster://:{PASSWORD}@{}", nodes.join(","))
+        let place = format!("-cluster://:{PASSWORD}@{}", nodes.join(","));
+        url_of("redis", &place, self.certificates.as_ref())
     }
 
     /// The slot of a key.

@@ -1,6 +1,7 @@
 use super::ServerError;
+use super::certificates::{Certificates, Shown};
 use super::ports::HOST;
-use super::redis::{PASSWORD, RedisServer};
+use super::redis::{PASSWORD, RedisServer, url_of};
 
 /// A primary and two replicas, watched over by three Sentinels that need two votes and half a second to call a server
 /// down.
@@ -10,6 +11,7 @@ pub struct RedisSentinels {
     pub servers: [RedisServer; 3],
     /// The Sentinels.
     pub sentinels: [RedisServer; 3],
+    certificates: Option<Certificates>,
 }
 
 impl RedisSentinels {
@@ -22,10 +24,27 @@ impl RedisSentinels {
     ///
     /// As [`RedisServer::start`].
     pub fn start() -> Result<Self, ServerError> {
-        let primary = RedisServer::start()?;
+        Self::start_by(None)
+    }
+
+    /// As [`start`](Self::start), all of them speaking TLS alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisServer::start`].
+    pub fn start_tls(certificates: &Certificates) -> Result<Self, ServerError> {
+        Self::start_by(Some(certificates))
+    }
+
+    fn start_by(certificates: Option<&Certificates>) -> Result<Self, ServerError> {
+        let server = |settings: &[(&str, &str)]| match certificates {
+            Some(certificates) => RedisServer::start_tls(certificates, Shown::Sound, settings),
+            None => RedisServer::start_with(settings),
+        };
+        let primary = server(&[])?;
         let port = primary.port().to_string();
         let of = format!("{HOST} {port}");
-        let replica = || RedisServer::start_with(&[("replicaof", &of)]);
+        let replica = || server(&[("replicaof", &of)]);
         let monitor = format!("monitor {} {HOST} {port} 2", Self::SERVICE);
         let with = |what: &str, value: &str| format!("{what} {} {value}", Self::SERVICE);
         let settings = [
@@ -35,10 +54,11 @@ impl RedisSentinels {
             with("failover-timeout", "5000"),
         ];
         let settings = settings.each_ref().map(|text| ("sentinel", text.as_str()));
-        let sentinel = || RedisServer::start_sentinel(&settings);
+        let sentinel = || RedisServer::start_sentinel(&settings, certificates);
         let group = Self {
             servers: [primary, replica()?, replica()?],
             sentinels: [sentinel()?, sentinel()?, sentinel()?],
+            certificates: certificates.cloned(),
         };
         group.wait_until_known()?;
         Ok(group)
@@ -51,7 +71,8 @@ impl RedisSentinels {
             .each_ref()
             .map(|sentinel| format!("{HOST}:{}", sentinel.port()));
         let service = Self::SERVICE;
-        format!("redis-sentinel://:{PASSWORD}@{}/{service}/0", sentinels.join(","))
+        let place = format!("-sentinel://:{PASSWORD}@{}/{service}/0", sentinels.join(","));
+        url_of("redis", &place, self.certificates.as_ref())
     }
 
     /// Which of the servers the Sentinel takes for the primary.
