@@ -2,6 +2,7 @@
 //!
 //! Everything here blocks its thread, and is for unix systems with `sh`, `ps` and `pkill`.
 
+mod certificates;
 mod database;
 mod error;
 mod guardian;
@@ -13,6 +14,7 @@ mod redis;
 mod redis_cluster;
 mod redis_sentinels;
 
+pub use certificates::{Certificates, Shown};
 pub use database::Database;
 pub use error::ServerError;
 pub use postgres::PostgresServer;
