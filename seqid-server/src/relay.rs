@@ -16,7 +16,7 @@ use seqid_core::clock::Clock;
 use seqid_core::event::Recorded;
 use seqid_core::json_lines::JsonLines;
 use seqid_core::relay::Relay;
-use seqid_core::store::{AuditSink, EventSource, StoreError};
+use seqid_core::store::{AuditSink, Backlog, EventSource, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -122,6 +122,10 @@ impl EventSource for Outbox {
         self.source.acknowledge(position).await?;
         self.progress.delivered();
         Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.source.backlog().await
     }
 }
 
