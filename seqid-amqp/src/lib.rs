@@ -7,6 +7,7 @@ mod message;
 mod publisher;
 mod sink;
 mod source;
+mod tls;
 mod topology;
 
 pub use config::{AmqpConfig, InvalidConfig};

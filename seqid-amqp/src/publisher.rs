@@ -118,12 +118,15 @@ impl Publisher {
 /// A new connection, which recovers nothing by itself.
 pub(crate) async fn connect(config: &AmqpConfig) -> Result<Connection, AmqpError> {
     let properties = ConnectionProperties::default().with_connection_name("seqid".into());
-    Connection::connect_uri(config.uri.clone(), properties)
-        .await
-        .map_err(|source| AmqpError::Connect {
-            place: config.place(),
-            source,
-        })
+    let connected = async {
+        let runtime = lapin::runtime::default_runtime()?;
+        let tls = config.tls.for_connection();
+        Connection::connect_uri_with_config(config.uri.clone(), properties, tls, runtime).await
+    };
+    connected.await.map_err(|source| AmqpError::Connect {
+        place: config.place(),
+        source,
+    })
 }
 
 /// Waits no longer than the configuration says.

@@ -332,7 +332,7 @@ impl From<Refusal> for Error {
 fn store_code(error: &StoreError) -> Code {
     match error {
         StoreError::Refused(refusal) => refusal_code(refusal),
-        StoreError::Overloaded => Code::Overloaded,
+        StoreError::Overloaded | StoreError::Undelivered { .. } => Code::Overloaded,
         StoreError::Late => Code::DeadlineBeforeSealing,
         StoreError::Draining => Code::Draining,
         StoreError::Unavailable(_) => Code::StoreUnavailable,

@@ -20,8 +20,8 @@ use crate::names::{Number, Tenant};
 use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
 use crate::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionRecord, DefinitionStore, EventSource,
-    LeaseRecord, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionRecord, DefinitionStore,
+    EventSource, LeaseRecord, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use crate::time::Date;
 
@@ -427,5 +427,17 @@ impl EventSource for MemoryStore {
         let mut tables = self.lock();
         tables.acknowledged = tables.acknowledged.max(position);
         Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let tables = self.lock();
+        let first = usize::try_from(tables.acknowledged).ok();
+        let first = first.filter(|first| *first < tables.events.len());
+        let oldest = first.map(|first| self.recorded(&tables, first).event.at);
+        Ok(Backlog::between(
+            tables.acknowledged,
+            tables.events.len() as u64,
+            oldest,
+        ))
     }
 }

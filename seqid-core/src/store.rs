@@ -287,6 +287,30 @@ pub trait EventSource: Send + Sync + fmt::Debug {
 
     /// Declares every event up to this position delivered. They are not taken again, even after a crash.
     async fn acknowledge(&self, position: u64) -> Result<(), StoreError>;
+
+    /// What waits to be delivered. Takes no longer when more waits, and waits for nobody.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
+}
+
+/// The events that were recorded and not [acknowledged](EventSource::acknowledge).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// How many there are. Never fewer than there are; where positions are left free by transactions that failed, these count too.
+    pub events: u64,
+    /// When the first of them happened; `None` when there is none.
+    pub oldest: Option<Timestamp>,
+}
+
+impl Backlog {
+    /// Those behind the position `acknowledged` up to the position `last`, of which `oldest` is the first.
+    #[must_use]
+    pub const fn between(acknowledged: u64, last: u64, oldest: Option<Timestamp>) -> Self {
+        let events = match oldest {
+            None => 0,
+            Some(_) => last.saturating_sub(acknowledged),
+        };
+        Self { events, oldest }
+    }
 }
 
 /// Where a relay puts events.
@@ -315,6 +339,16 @@ pub enum StoreError {
     /// Too much is waiting.
     #[error("the store's queue is full")]
     Overloaded,
+    /// Too many events wait to be delivered, so that nothing is drawn.
+    #[error(
+        "{waiting} events wait to be delivered, and no more than {most} may: nothing is drawn until they are"
+    )]
+    Undelivered {
+        /// How many wait.
+        waiting: u64,
+        /// How many may.
+        most: u64,
+    },
     /// The command's deadline passed while it waited.
     #[error("the deadline passed before the draw was sealed into a batch")]
     Late,
@@ -477,6 +511,9 @@ macro_rules! forward {
             }
             async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
                 (**self).acknowledge(position).await
+            }
+            async fn backlog(&self) -> Result<Backlog, StoreError> {
+                (**self).backlog().await
             }
         }
 

@@ -30,7 +30,7 @@ use axum::{Router, middleware};
 use seqid_core::Code;
 
 pub use problem::status;
-pub use service::{BODY_LIMIT, NotReady, Service};
+pub use service::{BODY_LIMIT, NotReady, Service, Undelivered};
 
 use problem::Problem;
 

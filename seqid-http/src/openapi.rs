@@ -434,7 +434,14 @@ fn problems(operation: &str) -> Vec<Code> {
             &[SequenceNotFound, BarrierBlocked],
         ],
         "reopen" => &[BODY, READ, WRITE, NAMED, KEYED, &[SequenceNotFound, PeriodClosed]],
-        "ready" => &[&[StoreUnavailable, Draining, RestoredStore, NewerSchema, StoreFull]],
+        "ready" => &[&[
+            Overloaded,
+            StoreUnavailable,
+            Draining,
+            RestoredStore,
+            NewerSchema,
+            StoreFull,
+        ]],
         _ => &[],
     };
     let mut codes: Vec<Code> = parts.concat();

@@ -29,6 +29,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) type Shared = Arc<Service>;
 
 type ReadyFn = dyn Fn() -> Result<(), NotReady> + Send + Sync;
+type UndeliveredFn = dyn Fn() -> Option<Undelivered> + Send + Sync;
 type MetricsFn = dyn Fn() -> String + Send + Sync;
 type SignFn = dyn Fn(Checkpoint) -> Checkpoint + Send + Sync;
 
@@ -36,6 +37,7 @@ type SignFn = dyn Fn(Checkpoint) -> Checkpoint + Send + Sync;
 pub struct Service {
     pub(crate) numbering: Arc<dyn Numbering>,
     pub(crate) ready: Box<ReadyFn>,
+    pub(crate) undelivered: Box<UndeliveredFn>,
     pub(crate) metrics: Box<MetricsFn>,
     pub(crate) sign: Box<SignFn>,
     pub(crate) allow_repeats: bool,
@@ -53,6 +55,17 @@ pub struct NotReady {
     pub reason: String,
 }
 
+/// Events that wait to be delivered to whoever is told of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undelivered {
+    /// How many wait.
+    pub events: u64,
+    /// The age of the oldest of them; zero when none waits.
+    pub age: Duration,
+    /// How many may wait: beyond that nothing is drawn. Any number if `None`.
+    pub most: Option<u64>,
+}
+
 impl Service {
     /// Serves `numbering`: always ready, without metrics, with a deadline of ten seconds; numbers may not repeat.
     #[must_use]
@@ -60,6 +73,7 @@ impl Service {
         Self {
             numbering,
             ready: Box::new(|| Ok(())),
+            undelivered: Box::new(|| None),
             metrics: Box::new(|| "# EOF\n".to_owned()),
             sign: Box::new(|checkpoint| checkpoint),
             allow_repeats: false,
@@ -73,6 +87,16 @@ impl Service {
     #[must_use]
     pub fn ready(mut self, ready: impl Fn() -> Result<(), NotReady> + Send + Sync + 'static) -> Self {
         self.ready = Box::new(ready);
+        self
+    }
+
+    /// What `/ready` says of events that wait to be delivered; nothing where none are delivered. Called as [`ready`](Self::ready) is.
+    #[must_use]
+    pub fn undelivered(
+        mut self,
+        undelivered: impl Fn() -> Option<Undelivered> + Send + Sync + 'static,
+    ) -> Self {
+        self.undelivered = Box::new(undelivered);
         self
     }
 

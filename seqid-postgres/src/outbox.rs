@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use seqid_core::event::Recorded;
+use seqid_core::store::Backlog;
+use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
 use crate::connections::{Pooled, within};
-use crate::encoding::signed;
+use crate::encoding::{Instant, signed};
 use crate::engine::Engine;
 use crate::error::Fault;
 use crate::read::{self, Rendering};
-use crate::rows::unsigned;
+use crate::rows::{get, unsigned};
 
 /// See the [module](self). The connection that has the lock, once it was got.
 #[derive(Default)]
@@ -61,6 +63,24 @@ impl Outbox {
         within(engine.config.timeout, written).await??;
         pooled.give_back();
         Ok(())
+    }
+
+    /// What waits, as far as none can come before it any more. Needs no lock.
+    pub(crate) async fn backlog(connection: &mut PgConnection) -> Result<Backlog, Fault> {
+        let horizon = read::horizon(connection).await?;
+        let row = sqlx::query(
+            "SELECT s.acknowledged, e.at FROM seqid.store s LEFT JOIN LATERAL \
+             (SELECT at FROM seqid.event WHERE position > s.acknowledged AND position <= $1 ORDER BY position LIMIT 1) e ON true",
+        )
+        .bind(signed(horizon))
+        .fetch_one(connection)
+        .await?;
+        let oldest: Option<Instant> = get(&row, 1)?;
+        Ok(Backlog::between(
+            unsigned(&row, 0)?,
+            horizon,
+            oldest.map(|Instant(at)| at),
+        ))
     }
 
     /// Lets go of the lock.

@@ -14,7 +14,7 @@ use seqid_core::observer::Observer;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
     MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 
@@ -257,5 +257,9 @@ impl EventSource for PostgresStore {
 
     async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
         Ok(self.outbox.acknowledge(&self.engine, position).await?)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        read!(self, |connection| Outbox::backlog(connection))
     }
 }

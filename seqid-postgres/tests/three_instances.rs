@@ -17,7 +17,7 @@ use seqid_core::observer::Unobserved;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
     MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use seqid_postgres::{PostgresConfig, PostgresStore};
@@ -131,6 +131,10 @@ impl EventSource for InTurn {
 
     async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
         self.instances[1].acknowledge(position).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.instances[2].backlog().await
     }
 }
 

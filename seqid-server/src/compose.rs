@@ -15,13 +15,14 @@ use seqid_redis::{RedisConfig, RedisStore, UnfencedStore};
 use seqid_sqlite::{SqliteConfig, SqliteStore};
 use tokio::sync::watch;
 
+use crate::backlog::{Bounded, Shown, Waiting};
 use crate::checkpoints::CheckpointFile;
 use crate::config::Config;
 use crate::ends::Ends;
 use crate::instance;
 use crate::metrics::Metrics;
 use crate::redis::RedisMetrics;
-use crate::relay::{self, Broker, Lag, Progress};
+use crate::relay::{self, Broker, Delivered, Progress};
 use crate::signing::CheckpointKey;
 
 /// A store that the service can be composed over.
@@ -139,17 +140,29 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
     let ends = Arc::new(Ends::new(Arc::clone(&clock)));
     let mut metrics = Metrics::new(clock.now(), Arc::clone(&ends));
     let sink = open_sink(config, &mut metrics).await?;
-    let progress = sink.as_ref().map(|_| Arc::new(Progress::new(Arc::clone(&clock))));
-    if let Some(progress) = &progress {
-        metrics.add(Lag(Arc::clone(progress)));
-    }
+    let progress = sink.as_ref().map(|_| Arc::<Progress>::default());
+    let waiting = progress.as_ref().map(|progress| {
+        metrics.add(Delivered(Arc::clone(progress)));
+        let waiting = Arc::new(Waiting::new(Arc::clone(&clock), config.largest_backlog));
+        metrics.add(Shown(Arc::clone(&waiting)));
+        waiting
+    });
     let redis = RedisMetrics::default();
     metrics.add(redis.clone());
     let metrics = Arc::new(metrics);
     let (store, clock) = open(config, clock, Arc::clone(&metrics), &redis).await?;
     verify(store.capabilities())?;
 
-    let ledger: Arc<dyn Ledger> = Arc::clone(&store) as _;
+    let mut ledger: Arc<dyn Ledger> = Arc::clone(&store) as _;
+    if let Some(waiting) = &waiting {
+        if waiting.most().is_some() {
+            let waiting = Arc::clone(waiting);
+            ledger = Arc::new(Bounded { ledger, waiting });
+        }
+        // While it cannot be seen, nothing can be drawn either.
+        let _unseen = waiting.look(&*store).await;
+        tokio::spawn(Arc::clone(waiting).watch(Arc::clone(&store), stop.clone()));
+    }
     let issuer = Issuer::builder(ledger)
         .clock(clock)
         .observer(Arc::clone(&metrics) as _)
@@ -161,6 +174,7 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
     let surroundings = Surroundings {
         metrics: Arc::clone(&metrics),
         store: Arc::clone(&store),
+        waiting,
         stop,
         key,
     };
@@ -174,11 +188,16 @@ pub(crate) async fn compose(config: &Config, stop: watch::Receiver<bool>) -> any
     })
 }
 
+/// Why a service is not ready whose events are not delivered.
+const TOO_MUCH_WAITS: &str =
+    "as many events wait to be delivered as SEQID_LARGEST_BACKLOG allows: nothing is drawn until they are";
+
 /// What transports ask beside the issuer.
 #[derive(Clone)]
 struct Surroundings {
     metrics: Arc<Metrics>,
     store: Arc<dyn Served>,
+    waiting: Option<Arc<Waiting>>,
     stop: watch::Receiver<bool>,
     key: Option<CheckpointKey>,
 }
@@ -186,10 +205,19 @@ struct Surroundings {
 impl Surroundings {
     fn rest(&self, config: &Config, issuer: Arc<Issuer>) -> seqid_http::Service {
         let (here, metrics) = (self.clone(), Arc::clone(&self.metrics));
+        let waiting = self.waiting.clone();
         let service = seqid_http::Service::new(issuer)
             .allow_repeats(config.allow_repeats)
             .deadline(config.deadline)
             .metrics(move || metrics.text())
+            .undelivered(move || {
+                let waiting = waiting.as_ref()?;
+                Some(seqid_http::Undelivered {
+                    events: waiting.events(),
+                    age: waiting.age(),
+                    most: waiting.most(),
+                })
+            })
             .ready(move || {
                 here.obstacle().map_or(Ok(()), |(code, reason)| {
                     let reason = reason.to_owned();
@@ -225,13 +253,15 @@ impl Surroundings {
     fn obstacle(&self) -> Option<(Code, &'static str)> {
         if *self.stop.borrow() {
             Some((Code::Draining, "the service is stopping"))
-        } else if self.store.is_available() {
-            None
-        } else {
+        } else if !self.store.is_available() {
             Some((
                 Code::StoreUnavailable,
                 "what the numbers are kept in does not answer",
             ))
+        } else if self.waiting.as_ref().is_some_and(|waiting| waiting.is_full()) {
+            Some((Code::Overloaded, TOO_MUCH_WAITS))
+        } else {
+            None
         }
     }
 }

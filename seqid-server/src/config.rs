@@ -190,6 +190,11 @@ pub(crate) struct Settings {
     #[arg(long, global = true, env = "SEQID_EVENTS_FILE", value_name = "PATH")]
     events_file: Option<String>,
 
+    /// How many events may wait to be delivered, to RABBITMQ_URL or SEQID_EVENTS_FILE: 1 to 10^12. Beyond that nothing is drawn
+    /// [default: any number]
+    #[arg(long, global = true, env = "SEQID_LARGEST_BACKLOG", value_name = "EVENTS")]
+    largest_backlog: Option<String>,
+
     /// File to which a checkpoint of the audit is appended as a line of JSON whenever something was recorded. To be
     /// kept where nobody who can write the data file can write [default: none]
     #[arg(long, global = true, env = "SEQID_CHECKPOINT_FILE", value_name = "PATH")]
@@ -241,6 +246,8 @@ pub(crate) struct Config {
     pub(crate) broker: Option<AmqpConfig>,
     /// Where events are appended.
     pub(crate) events_file: Option<PathBuf>,
+    /// How many events may wait to be delivered.
+    pub(crate) largest_backlog: Option<u64>,
     /// Where checkpoints are appended.
     pub(crate) checkpoint_file: Option<PathBuf>,
     /// How often.
@@ -324,6 +331,18 @@ impl Config {
                     .to_owned(),
             );
         }
+        let largest_backlog = sources.read_optional(
+            "largest_backlog",
+            "a whole number from 1 to 1000000000000",
+            |text| within(text, 1, 1_000_000_000_000),
+        );
+        if largest_backlog.is_some() && broker.is_none() && events_file.is_none() {
+            sources.refuse(
+                "SEQID_LARGEST_BACKLOG bounds the events that wait to be delivered, and none are: set RABBITMQ_URL or \
+                 SEQID_EVENTS_FILE too"
+                    .to_owned(),
+            );
+        }
         let checkpoint_file = sources.read_optional("checkpoint_file", "a path", path);
         let checkpoint_every = sources.read(
             "checkpoint_seconds",
@@ -363,6 +382,7 @@ impl Config {
             deadline,
             broker,
             events_file,
+            largest_backlog,
             checkpoint_file,
             checkpoint_every,
             checkpoint_key,

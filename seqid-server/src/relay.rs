@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,11 +12,10 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use seqid_amqp::{AmqpSink, SinkState};
-use seqid_core::clock::Clock;
 use seqid_core::event::Recorded;
 use seqid_core::json_lines::JsonLines;
 use seqid_core::relay::Relay;
-use seqid_core::store::{AuditSink, EventSource, StoreError};
+use seqid_core::store::{AuditSink, Backlog, EventSource, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -123,64 +122,36 @@ impl EventSource for Outbox {
         self.progress.delivered();
         Ok(())
     }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.source.backlog().await
+    }
 }
 
 /// How far the delivery has come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Progress {
-    clock: Arc<dyn Clock>,
-    /// When the oldest event happened that was taken and not delivered, in microseconds; [`i64::MAX`] for none.
-    oldest: AtomicI64,
-    taken: AtomicI64,
+    taken: AtomicU64,
     events: Counter,
     failures: Counter,
 }
 
 impl Progress {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            oldest: AtomicI64::new(i64::MAX),
-            taken: AtomicI64::new(0),
-            events: Counter::default(),
-            failures: Counter::default(),
-        }
-    }
-
     fn took(&self, events: &[Recorded]) {
-        if let Some(first) = events.first() {
-            self.oldest.store(first.event.at.as_micros(), Ordering::Relaxed);
-            self.taken
-                .store(i64::try_from(events.len()).unwrap_or(i64::MAX), Ordering::Relaxed);
-        }
+        self.taken.store(events.len() as u64, Ordering::Relaxed);
     }
 
     fn delivered(&self) {
-        self.oldest.store(i64::MAX, Ordering::Relaxed);
-        self.events
-            .inc_by(self.taken.swap(0, Ordering::Relaxed).unsigned_abs());
-    }
-
-    /// The age of the oldest event that waits for the sink.
-    fn lag(&self) -> Duration {
-        let micros = self
-            .clock
-            .now()
-            .as_micros()
-            .saturating_sub(self.oldest.load(Ordering::Relaxed));
-        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+        self.events.inc_by(self.taken.swap(0, Ordering::Relaxed));
     }
 }
 
 /// Shows a [`Progress`] among the metrics.
 #[derive(Debug)]
-pub(crate) struct Lag(pub(crate) Arc<Progress>);
+pub(crate) struct Delivered(pub(crate) Arc<Progress>);
 
-impl Collector for Lag {
+impl Collector for Delivered {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let lag = ConstGauge::new(self.0.lag().as_secs_f64());
-        let help = "Age of the oldest event that waits to be delivered";
-        lag.encode(encoder.encode_descriptor("seqid_relay_lag_seconds", help, None, lag.metric_type())?)?;
         for (name, help, counter) in [
             (
                 "seqid_relay_events",
@@ -251,7 +222,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _, Seed(1)));
         for round in 1..=3 {
-            let progress = Arc::new(Progress::new(Arc::clone(&clock) as _));
+            let progress = Arc::default();
             let delivery = Delivery::start(Arc::clone(&store) as _, Arc::new(open(&path).unwrap()), progress);
             drawn(&store, 10).await;
             delivery.finish(Duration::from_secs(10)).await;
@@ -263,20 +234,5 @@ mod tests {
             );
         }
         store.close().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn the_lag_is_the_age_of_the_oldest_event_that_waits() {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(5_000_000)));
-        let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _, Seed(1)));
-        drawn(&store, 1).await;
-        let progress = Progress::new(Arc::clone(&clock) as _);
-        assert_eq!(progress.lag(), Duration::ZERO);
-        progress.took(&store.take(10).await.unwrap());
-        clock.set(Timestamp::from_micros(8_000_000));
-        assert_eq!(progress.lag(), Duration::from_secs(3));
-        progress.delivered();
-        assert_eq!(progress.lag(), Duration::ZERO);
-        assert_eq!(progress.events.get(), 2);
     }
 }

@@ -551,14 +551,37 @@ fn a_broker_is_named_by_a_url_that_nobody_is_shown() {
     assert!(!wrong.stderr.contains("secret"), "{}", wrong.stderr);
     let tls = run(check_config(folder.path()).env("RABBITMQ_URL", "amqps://broker"));
     if cfg!(feature = "amqp-tls") {
-        assert_eq!(tls.code, Some(0), "{tls:?}");
+        in_effect(&tls);
     } else {
         tls.refused(&["RABBITMQ_URL", "amqp-tls"]);
     }
+    run(check_config(folder.path()).env("RABBITMQ_URL", "amqp://broker?cacertfile=ca.pem"))
+        .refused(&["RABBITMQ_URL", "cacertfile is for TLS"]);
+    let misspelt = run(check_config(folder.path()).env("RABBITMQ_URL", "amqp://broker?cacert=ca.pem"));
+    misspelt.refused(&["RABBITMQ_URL", "\"cacert\"", "cacertfile"]);
     run(check_config(folder.path())
         .env("RABBITMQ_URL", "amqp://broker")
         .env("SEQID_EVENTS_FILE", "events.jsonl"))
     .refused(&["RABBITMQ_URL", "SEQID_EVENTS_FILE", "set one"]);
+}
+
+#[test]
+fn a_bound_on_what_waits_is_of_events_that_are_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let bounded = |most: &str| {
+        let mut command = check_config(folder.path());
+        command.env("SEQID_LARGEST_BACKLOG", most);
+        command
+    };
+    run(&mut bounded("10")).refused(&["SEQID_LARGEST_BACKLOG", "RABBITMQ_URL", "SEQID_EVENTS_FILE"]);
+    for (most, place) in [("1", "RABBITMQ_URL"), ("1000000000000", "SEQID_EVENTS_FILE")] {
+        let shown = in_effect(&run(bounded(most).env(place, "amqp://broker")));
+        assert_eq!(shown["largest_backlog"].to_string(), most);
+    }
+    for most in ["0", "1000000000001", "-1", "all"] {
+        run(bounded(most).env("SEQID_EVENTS_FILE", "events.jsonl"))
+            .refused(&["SEQID_LARGEST_BACKLOG", "1 to 1000000000000"]);
+    }
 }
 
 #[test]

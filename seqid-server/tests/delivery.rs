@@ -25,13 +25,20 @@ fn numbers_are_drawn_while_the_broker_is_away_and_their_events_follow() {
     until("the failure shows", || {
         metric(&service, "seqid_relay_failures_total") > 0.0
     });
+    until("what waits is seen", || {
+        metric(&service, "seqid_relay_backlog") == 51.0
+    });
     assert!(metric(&service, "seqid_relay_lag_seconds") > 0.0);
+    assert!(metric(&service, "seqid_relay_backlog_limit").is_infinite());
+    let ready = service.client().get("/ready").unwrap();
+    assert_eq!(ready.json()["undelivered"]["events"], 51, "{}", ready.body);
     assert!(metric(&service, "seqid_broker_connected") == 0.0);
     assert!(metric(&service, "seqid_relay_events_total") == 0.0);
     server.start_again().unwrap();
     until("the events follow", || {
         metric(&service, "seqid_relay_events_total") == 51.0
     });
+    until("nothing waits", || metric(&service, "seqid_relay_backlog") == 0.0);
     assert!(metric(&service, "seqid_relay_lag_seconds") == 0.0);
     assert!(metric(&service, "seqid_broker_connected") == 1.0);
     // A node counts a quorum queue's messages now and then.
@@ -39,6 +46,41 @@ fn numbers_are_drawn_while_the_broker_is_away_and_their_events_follow() {
         let queued = server.ctl(&["list_queues", "messages", "name"]).unwrap();
         queued.lines().any(|line| line == "51\tseqid.events")
     });
+    service.stop();
+}
+
+#[test]
+fn numbers_are_drawn_up_to_the_bound_while_the_broker_is_away() {
+    let mut server = RabbitMqServer::start().unwrap();
+    server.kill().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut bounded = on_broker(folder.path(), &server.url());
+    bounded.env("SEQID_LARGEST_BACKLOG", "20");
+    let service = start(bounded);
+    // The definition is an event too.
+    for number in 1..=19 {
+        assert_eq!(service.draw(), number);
+    }
+    let refused = service
+        .client()
+        .post("/api/v1/next", None, r#"{"prefix":"INV"}"#)
+        .unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    let problem = refused.json();
+    assert_eq!(problem["code"], "overloaded");
+    assert_eq!(problem["outcome"], "not_issued", "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("20 events wait to be delivered"), "{detail}");
+    let unready = service.client().get("/ready").unwrap();
+    assert_eq!(unready.status, 503);
+    assert!(unready.body.contains("SEQID_LARGEST_BACKLOG"), "{}", unready.body);
+    assert!(metric(&service, "seqid_relay_backlog_limit") == 20.0);
+    until("what waits is seen", || {
+        metric(&service, "seqid_relay_backlog") == 20.0
+    });
+    server.start_again().unwrap();
+    until("it is ready again", || readiness(&service) == 200);
+    assert_eq!(service.draw(), 20, "what was refused took no number");
     service.stop();
 }
 

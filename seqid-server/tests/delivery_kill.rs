@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use broker::{on_both, start, until, work};
+use broker::{metric, on_both, start, until, work};
 use running::{Client, Server};
 use seqid_testkit::servers::{PostgresServer, RabbitMqServer};
 
@@ -112,6 +112,29 @@ impl Stack {
         let before = self.recorded();
         until("more is recorded", || self.recorded() > before + 50);
     }
+
+    /// Which service relays: one of the two has the outbox, and the other takes over when it dies.
+    fn relaying(&self) -> usize {
+        let relayed = || {
+            let services = self.services.iter().flatten();
+            let relayed: Vec<f64> = services
+                .map(|service| metric(service, "seqid_relay_events_total"))
+                .collect();
+            relayed
+        };
+        let before = relayed();
+        let mut now = before.clone();
+        until("a service relays", || {
+            now = relayed();
+            now != before
+        });
+        usize::from(now[1] - before[1] > now[0] - before[0])
+    }
+
+    fn kill_service(&mut self, at: usize) {
+        self.services[at].take().unwrap().kill();
+        self.start_service(at);
+    }
 }
 
 #[test]
@@ -126,10 +149,12 @@ fn the_audit_has_each_event_once_whatever_is_killed() {
         .collect();
     for round in 0..rounds() {
         let at = round % 2;
+        println!("round {}: {} events", round + 1, stack.recorded());
         stack.wait_for_more();
-        // The service relays too: one of the two has the outbox, and the other takes over.
-        stack.services[at].take().unwrap().kill();
-        stack.start_service(at);
+        // One that only serves, and the one that relays.
+        stack.kill_service(1 - stack.relaying());
+        stack.wait_for_more();
+        stack.kill_service(stack.relaying());
         stack.wait_for_more();
         stack.workers[at].take().unwrap().kill();
         stack.start_worker(at);

@@ -13,8 +13,8 @@ use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
 use seqid_core::event::Recorded;
 use seqid_core::ledger::Linked;
 use seqid_core::names::Tenant;
-use seqid_core::store::{CounterRecord, SequenceRecord, StoreError};
-use seqid_core::time::Date;
+use seqid_core::store::{Backlog, CounterRecord, SequenceRecord, StoreError};
+use seqid_core::time::{Date, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::database::{self, FileId};
@@ -250,6 +250,19 @@ pub(crate) fn events(
     let found = statement.query_map(params![signed(after), signed(limit as u64)], rows::event)?;
     let rows = found.collect::<Result<_, _>>()?;
     recorded(connection, authority, definitions, rows)
+}
+
+/// What was not acknowledged.
+pub(crate) fn backlog(connection: &Connection, acknowledged: u64) -> Result<Backlog, Fault> {
+    let found = connection
+        .prepare_cached(
+            "SELECT last_position, (SELECT at FROM event WHERE position > ?1 ORDER BY position LIMIT 1) FROM progress",
+        )?
+        .query_row(params![signed(acknowledged)], |row| {
+            let (last, oldest): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok((last.cast_unsigned(), oldest.map(Timestamp::from_micros)))
+        })?;
+    Ok(Backlog::between(acknowledged, found.0, found.1))
 }
 
 /// Events with what the store knows of them, their ids rendered.

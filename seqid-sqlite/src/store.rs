@@ -18,7 +18,7 @@ use seqid_core::observer::Observer;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
     MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 
@@ -308,5 +308,12 @@ impl EventSource for SqliteStore {
         };
         self.intake.wake();
         written.await.unwrap_or(Err(StoreError::Draining))
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let acknowledged = self.shared.acknowledged.load(Ordering::Acquire);
+        self.readers
+            .read(move |connection| read::backlog(connection, acknowledged))
+            .await
     }
 }

@@ -456,6 +456,11 @@ fn events_that_are_offered_once_are_caught() {
 }
 
 #[test]
+fn a_backlog_of_what_was_delivered_is_caught() {
+    caught_default::<CountsWhatWasDelivered>(&["outbox::the_backlog_is_what_was_not_acknowledged"]);
+}
+
+#[test]
 fn a_claim_of_durability_without_a_way_to_reopen_is_caught() {
     catches(
         "claims::a_store_that_claims_to_be_durable_can_be_reopened",

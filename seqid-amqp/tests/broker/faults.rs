@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lapin::options::QueueDeleteOptions;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
 use seqid_amqp::{AmqpConfig, AmqpSink, AmqpSource, SinkState};
 use seqid_core::store::AuditSink;
@@ -42,6 +42,51 @@ async fn a_queue_that_is_deleted_is_made_again() {
         .map_err(|error| with_causes(&error));
     assert!(ended.is_err_and(|error| error.contains("ended the delivery")));
     assert!(receive(&source, &events).await >= 11);
+}
+
+#[tokio::test]
+async fn a_channel_that_the_broker_closes_is_replaced_by_the_sink() {
+    let (config, host) = shared();
+    let events = events(10).await;
+    let sink = AmqpSink::new(config.clone());
+    sink.record(&events).await.unwrap();
+    let connection = Connection::connect(host.url(), ConnectionProperties::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    // To publish to an exchange that is not there ends a channel, and leaves its connection.
+    channel
+        .exchange_delete(config.exchange().into(), ExchangeDeleteOptions::default())
+        .await
+        .unwrap();
+    let error = with_causes(&sink.record(&events).await.unwrap_err());
+    assert!(error.contains("NOT_FOUND"), "{error}");
+    assert_eq!(sink.state(), SinkState::Away);
+    sink.record(&events).await.unwrap();
+    assert_eq!(sink.state(), SinkState::Connected);
+    let source = AmqpSource::new(config, 1);
+    assert_eq!(source.depth().await.unwrap().queue, 22);
+}
+
+#[tokio::test]
+async fn a_channel_that_the_broker_closes_is_replaced_by_the_source() {
+    // A broker ends the channel of a consumer that acknowledges nothing for so many milliseconds, half an hour unless set: a
+    // worker's, when its database is away for longer.
+    let impatient = [("consumer_timeout", "1000"), ("channel_tick_interval", "1000")];
+    let server = RabbitMqServer::start_with(&impatient).unwrap();
+    let config = config(&server.url());
+    let events = events(5).await;
+    AmqpSink::new(config.clone()).record(&events).await.unwrap();
+    let source = AmqpSource::new(config.clone(), 100);
+    let mut taken = Vec::new();
+    while taken.len() < events.len() {
+        taken.extend(source.take(100).await.unwrap());
+    }
+    let ended = source.take(100).await.map(|_| ());
+    let ended = with_causes(&ended.unwrap_err());
+    assert!(ended.contains("PRECONDITION_FAILED"), "{ended}");
+    assert!(source.accept(&taken).await.is_err(), "its channel is gone");
+    assert_eq!(receive(&source, &events).await, 6, "all come again");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 mod dead_letters;
 mod faults;
 mod flow;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -32,8 +32,8 @@ use crate::names::{Label, Number, Tenant};
 use crate::query::{EventPage, EventQuery};
 use crate::reservation::ReservationId;
 use crate::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord, Ledger,
-    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    Ledger, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use crate::time::Date;
 
@@ -447,5 +447,9 @@ impl<S: Ledger + EventSource> EventSource for Leased<S> {
 
     async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
         self.lessee.store.acknowledge(position).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.lessee.store.backlog().await
     }
 }

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use seqid_core::Code;
-use seqid_http::{NotReady, router};
+use seqid_http::{NotReady, Undelivered, router};
+use serde_json::json;
 
 use crate::{Api, api, service};
 
@@ -23,6 +26,28 @@ async fn a_service_that_is_not_ready_says_why_and_stays_healthy() {
         "the service is stopping"
     );
     api.get("/health").await.ok(200);
+}
+
+#[tokio::test]
+async fn a_service_that_is_ready_says_what_was_not_delivered() {
+    let undelivered = |most| {
+        move || {
+            Some(Undelivered {
+                events: 7,
+                age: Duration::from_millis(2_500),
+                most,
+            })
+        }
+    };
+    for (most, said) in [
+        (None, json!({"events": 7, "oldest_seconds": 2.5})),
+        (Some(9), json!({"events": 7, "oldest_seconds": 2.5, "limit": 9})),
+    ] {
+        let api = Api(router(service().undelivered(undelivered(most))));
+        assert_eq!(api.get("/ready").await.ok(200)["undelivered"], said);
+        assert!(api.get("/health").await.ok(200).get("undelivered").is_none());
+    }
+    assert!(api().get("/ready").await.ok(200).get("undelivered").is_none());
 }
 
 #[tokio::test]

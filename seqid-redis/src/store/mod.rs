@@ -34,8 +34,8 @@ use seqid_core::names::{Label, Number, Tenant};
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord, Ledger,
-    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    Ledger, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use tokio::task::JoinHandle;
 
@@ -443,5 +443,9 @@ impl<L: Ledger + EventSource + 'static> EventSource for RedisStore<L> {
 
     async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
         self.shared.ledger.acknowledge(position).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.shared.ledger.backlog().await
     }
 }

@@ -27,9 +27,14 @@ pub(super) fn read(sources: &mut Sources<'_>) -> Option<AmqpConfig> {
     match AmqpConfig::new(&url?, &queue) {
         Ok(config) => Some(config),
         Err(error) => {
-            sources.refuse(format!(
-                "RABBITMQ_URL: {error}; build it with the feature `amqp-tls`, or use amqp"
-            ));
+            sources.refuse(match error {
+                InvalidConfig::NoTls => {
+                    "RABBITMQ_URL asks for TLS, which this build lacks: build it with the feature \
+                     `amqp-tls`, or use amqp in place of amqps"
+                        .to_owned()
+                }
+                error => format!("RABBITMQ_URL: {error}"),
+            });
             None
         }
     }

@@ -8,6 +8,7 @@ mod adopts_the_first_counter;
 mod answers_strangers;
 mod breaks_the_chain;
 mod confirms_after_expiry;
+mod counts_what_was_delivered;
 mod draws_one_more;
 mod forgets_closings;
 mod forgets_confirmations;
@@ -45,7 +46,7 @@ use seqid_core::lease::LeaseId;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
     MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use seqid_core::{MemoryStore, Number, Tenant};
@@ -58,6 +59,7 @@ pub use adopts_the_first_counter::AdoptsTheFirstCounter;
 pub use answers_strangers::AnswersStrangers;
 pub use breaks_the_chain::BreaksTheChain;
 pub use confirms_after_expiry::ConfirmsAfterExpiry;
+pub use counts_what_was_delivered::CountsWhatWasDelivered;
 pub use draws_one_more::DrawsOneMore;
 pub use forgets_closings::ForgetsClosings;
 pub use forgets_confirmations::ForgetsConfirmations;
@@ -148,6 +150,11 @@ pub trait Lie: Send + Sync + fmt::Debug + 'static {
     /// Notes that events were delivered.
     async fn acknowledge(&self, truth: &MemoryStore, position: u64) -> Result<(), StoreError> {
         truth.acknowledge(position).await
+    }
+
+    /// Says what waits to be delivered.
+    async fn backlog(&self, truth: &MemoryStore) -> Result<Backlog, StoreError> {
+        truth.backlog().await
     }
 }
 
@@ -271,5 +278,9 @@ impl<L: Lie> EventSource for Broken<L> {
 
     async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
         self.lie.acknowledge(&self.truth, position).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.lie.backlog(&self.truth).await
     }
 }

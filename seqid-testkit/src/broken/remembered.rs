@@ -10,7 +10,7 @@ use seqid_core::lease::LeaseId;
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
+    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
     MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 use seqid_core::time::Timestamp;
@@ -225,5 +225,9 @@ impl EventSource for Remembered {
             *acknowledged = position.max(*acknowledged);
         }
         self.store.acknowledge(position).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.store.backlog().await
     }
 }

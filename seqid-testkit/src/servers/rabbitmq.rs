@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ServerError;
+use super::certificates::{Certificates, Shown};
 use super::guardian::Guardian;
 use super::ports::{HOST, free_port, is_free};
 use super::processes::{signal, wait_for};
@@ -64,6 +65,8 @@ pub struct RabbitMqServer {
     names_port: u16,
     tools_port: u16,
     settings: String,
+    /// What it speaks TLS with, and nothing else then.
+    certificates: Option<Certificates>,
 }
 
 /// A name space of its own for one test: exchanges, queues and connections of others are not in it.
@@ -104,6 +107,32 @@ impl RabbitMqServer {
     ///
     /// As [`start`](Self::start).
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        Self::launch(settings, None)
+    }
+
+    /// A new node as by [`start_with`](Self::start_with) that speaks TLS alone. It asks for no certificate unless the settings say
+    /// `ssl_options.verify` is `verify_peer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_tls(
+        certificates: &Certificates,
+        shown: Shown,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, ServerError> {
+        let files = certificates.files(shown);
+        let [certificate, key] = files.map(|file| file.display().to_string());
+        let authority = certificates.authority().display().to_string();
+        let tls = [
+            ("ssl_options.cacertfile", authority.as_str()),
+            ("ssl_options.certfile", &certificate),
+            ("ssl_options.keyfile", &key),
+        ];
+        Self::launch(&[&tls, settings].concat(), Some(certificates))
+    }
+
+    fn launch(settings: &[(&str, &str)], certificates: Option<&Certificates>) -> Result<Self, ServerError> {
         let settings = SETTINGS.iter().chain(settings);
         let mut server = Self {
             guardian: Guardian::new()?,
@@ -115,6 +144,7 @@ impl RabbitMqServer {
             settings: settings
                 .map(|(name, value)| format!("{name} = {value}\n"))
                 .collect(),
+            certificates: certificates.cloned(),
         };
         loop {
             server.port = free_port()?;
@@ -156,7 +186,7 @@ impl RabbitMqServer {
              <<\"{name}\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"test\">>)."
         );
         self.ctl(&["eval", &create])?;
-        let url = format!("{}/{name}", self.root());
+        let url = self.url_of(&name);
         Ok(VirtualHost { name, url })
     }
 
@@ -191,9 +221,9 @@ impl RabbitMqServer {
         }
     }
 
-    /// Where drivers connect to for the virtual host `/`, password included.
+    /// Where drivers connect to for the virtual host `/`, password included, and the authority of a node that speaks TLS.
     pub fn url(&self) -> String {
-        format!("{}/%2f", self.root())
+        self.url_of("%2f")
     }
 
     /// The address that it listens at, without the port.
@@ -260,8 +290,15 @@ impl RabbitMqServer {
         self.in_time(ready, "starting the server")
     }
 
-    fn root(&self) -> String {
-        format!("amqp://{USER}:{PASSWORD}@{HOST}:{}", self.port)
+    fn url_of(&self, host: &str) -> String {
+        let rest = format!("{USER}:{PASSWORD}@{HOST}:{}/{host}", self.port);
+        match &self.certificates {
+            None => format!("amqp://{rest}"),
+            Some(certificates) => {
+                let authority = certificates.authority();
+                format!("amqps://{rest}?cacertfile={}", authority.display())
+            }
+        }
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {
@@ -291,7 +328,13 @@ impl RabbitMqServer {
 
     /// Writes the configuration.
     fn configure(&self) -> Result<(), ServerError> {
-        let listener = format!("listeners.tcp.default = {HOST}:{}\n", self.port);
+        let listener = match self.certificates {
+            None => format!("listeners.tcp.default = {HOST}:{}\n", self.port),
+            Some(_) => format!(
+                "listeners.tcp = none\nlisteners.ssl.default = {HOST}:{}\n",
+                self.port
+            ),
+        };
         for (name, text) in [
             ("rabbitmq.conf", self.settings.clone() + &listener),
             ("enabled_plugins", "[].\n".to_owned()),

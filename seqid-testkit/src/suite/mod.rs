@@ -547,6 +547,7 @@ suite! { $
         a_part_may_be_acknowledged
         what_is_acknowledged_stays_so
         an_acknowledged_event_stays_in_the_audit
+        the_backlog_is_what_was_not_acknowledged
         taking_waits_for_the_next_event
         a_dropped_take_takes_nothing
     }

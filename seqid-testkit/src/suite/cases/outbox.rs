@@ -7,7 +7,7 @@ use super::super::commands::draw;
 use super::chain::live;
 
 use seqid_core::event::Recorded;
-use seqid_core::store::EventSource;
+use seqid_core::store::{Backlog, EventSource};
 
 async fn take(source: &Arc<dyn EventSource>, limit: usize) -> Vec<Recorded> {
     source.take(limit).await.expect("events")
@@ -77,6 +77,26 @@ pub async fn an_acknowledged_event_stays_in_the_audit(backend: Backend) {
     let all = backend.events().await;
     acknowledge(&source, &all).await;
     assert_eq!(backend.events().await, all);
+}
+
+pub async fn the_backlog_is_what_was_not_acknowledged(backend: Backend) {
+    let source = backend.events_source();
+    let backlog = async || source.backlog().await.expect("what waits is known");
+    assert_eq!(backlog().await, Backlog::default(), "nothing happened yet");
+    live(&backend).await;
+    let all = backend.events().await;
+    for acknowledged in 0..all.len() {
+        if acknowledged > 0 {
+            acknowledge(&source, &all[..acknowledged]).await;
+        }
+        let waits = Backlog {
+            events: (all.len() - acknowledged) as u64,
+            oldest: Some(all[acknowledged].event.at),
+        };
+        assert_eq!(backlog().await, waits);
+    }
+    acknowledge(&source, &all).await;
+    assert_eq!(backlog().await, Backlog::default());
 }
 
 pub async fn taking_waits_for_the_next_event(backend: Backend) {
