@@ -21,7 +21,7 @@ use seqid_core::names::{Number, Tenant};
 use seqid_core::query::{EventPage, EventQuery};
 use seqid_core::reservation::ReservationId;
 use seqid_core::store::{
-    AuditLog, Capabilities, Certainty, CounterRecord, CounterStore, DefinitionStore, EventSource,
+    AuditLog, Backlog, Capabilities, Certainty, CounterRecord, CounterStore, DefinitionStore, EventSource,
     LeaseRecord, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
 };
 
@@ -365,5 +365,9 @@ impl EventSource for UnfencedStore {
 
     async fn acknowledge(&self, _position: u64) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        Ok(Backlog::default())
     }
 }
