@@ -168,7 +168,8 @@ impl Line {
         deadline: Instant,
     ) -> Result<Issued, Error> {
         self.seal(&mut fill);
-        local.void_unused(self, &mut fill).await.ok();
+        // What cannot be voided now is voided later.
+        let _later = local.void_unused(self, &mut fill).await;
         let begun = Instant::now();
         fill.resize(begun, local.most);
         let count = match fill.unused {

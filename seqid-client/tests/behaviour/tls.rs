@@ -73,7 +73,7 @@ mod encrypted {
     }
 
     /// Nothing was asked, and the message says why.
-    async fn refused(client: Client, reason: &str) {
+    async fn refused(client: Client, why: &str) {
         let drawn = draw(&client).await.unwrap_err();
         let looked_up = client.status(CounterSelector::new(prefix())).await.unwrap_err();
         let reason = Reason::new("a test").unwrap();
@@ -81,7 +81,7 @@ mod encrypted {
         let changed = client.reset(reset).await.unwrap_err();
         for error in [drawn, looked_up, changed] {
             assert_eq!(error.code(), Code::StoreUnavailable, "{error}");
-            assert!(causes(&error).contains(reason), "{}", causes(&error));
+            assert!(causes(&error).contains(why), "{}", causes(&error));
         }
     }
 
