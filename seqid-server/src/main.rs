@@ -10,6 +10,7 @@ mod ends;
 mod files;
 mod instance;
 mod metrics;
+mod reader;
 mod recover;
 mod redis;
 mod relay;
