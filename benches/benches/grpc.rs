@@ -110,8 +110,8 @@ async fn unary(stub: &Stub, prefix: &'static str, callers: usize) -> Result<f64>
 }
 
 /// Draws a second through the client, which puts them on its stream.
-async fn stream(client: &Client, callers: usize) -> Result<f64> {
-    let (client, prefix) = (client.clone(), Prefix::new(Serving::GAPLESS)?);
+async fn stream(client: &Client, sequence: &str, callers: usize) -> Result<f64> {
+    let (client, prefix) = (client.clone(), Prefix::new(sequence)?);
     let call = move |_| {
         let (client, draw) = (client.clone(), DrawRequest::new(prefix.clone()));
         async move {
@@ -129,7 +129,7 @@ fn main() -> Result<()> {
     let runtime = multi_thread()?;
     let scratch = Folder::from_env_or(env!("CARGO_TARGET_TMPDIR"))?.scratch()?;
     let serving = runtime.block_on(Serving::open(&scratch.path().join("grpc.db")))?;
-    let (ours, bare, client) = runtime.block_on(async {
+    let (ours, bare, client, holding) = runtime.block_on(async {
         let (connections, url) = listen().await?;
         let service = Service::new(Arc::clone(&serving.issuer) as _);
         tokio::spawn(
@@ -153,8 +153,9 @@ fn main() -> Result<()> {
                 .add_service(Bare(numbers))
                 .serve_with_incoming(connections),
         );
+        let holding = Client::builder().endpoint(&url).local_leases(10_000).build()?;
         let client = Client::builder().endpoint(url).keys(false).build()?;
-        anyhow::Ok((ours, connect(&bare_url).await?, client))
+        anyhow::Ok((ours, connect(&bare_url).await?, client, holding))
     })?;
 
     // Leases grow from the smallest to their full length, and connections have their windows.
@@ -179,12 +180,28 @@ fn main() -> Result<()> {
         Table::new("Draws a second of a gapless sequence; the baseline is a single call for each");
     // The stream is for clients that have many draws under way: with few, callers wait for the disk either way.
     for (callers, bar) in [(CALLERS, None), (MANY, Some(Bar::AtLeast(3.0)))] {
-        let mut streamed = || runtime.block_on(stream(&client, callers));
+        let mut streamed = || runtime.block_on(stream(&client, Serving::GAPLESS, callers));
         let mut called = || runtime.block_on(unary(&ours, Serving::GAPLESS, callers));
         let [rates, baseline] = interleaved(ROUNDS, [&mut streamed, &mut called])?;
         let name = format!("Draw stream, {callers} callers");
         table.compare(&name, Unit::PerSecond, &rates, &baseline, bar);
     }
     table.print();
+
+    let mut table = Table::new("Draws a second of a leased sequence; the baseline is a single call for each");
+    // Runs grow from one number to their full length.
+    runtime.block_on(stream(&holding, Serving::LEASED, CALLERS))?;
+    let mut held = || runtime.block_on(stream(&holding, Serving::LEASED, CALLERS));
+    let mut called = || runtime.block_on(unary(&ours, Serving::LEASED, CALLERS));
+    let [rates, baseline] = interleaved(ROUNDS, [&mut held, &mut called])?;
+    table.compare(
+        "numbers held by the client, 64 callers",
+        Unit::PerSecond,
+        &rates,
+        &baseline,
+        None,
+    );
+    table.print();
+    runtime.block_on(holding.give_back())?;
     runtime.block_on(serving.close())
 }

@@ -58,6 +58,11 @@ pub(crate) struct Shared {
     )]
     pub(crate) url: Vec<String>,
 
+    /// Certificates of the authorities, in PEM, that vouch for a service at an https address; those that the machine trusts
+    /// unless given
+    #[arg(long, env = "SEQID_CA_FILE", value_name = "PATH", global = true)]
+    pub(crate) ca_file: Option<PathBuf>,
+
     /// Data file to open instead of asking a service. No service may be running on it
     #[arg(long, value_name = "PATH", global = true)]
     pub(crate) file: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use seqid_client::Client;
+use seqid_client::{Client, InvalidClient};
 use seqid_core::clock::{Clock, Seed, SystemClock};
 use seqid_core::event::Origin;
 use seqid_core::names::Label;
@@ -42,13 +42,8 @@ impl Desk {
                 (Arc::new(issuer), Some(store), path.display().to_string())
             }
             None => {
-                let urls = urls(shared);
-                let client = urls
-                    .iter()
-                    .fold(Client::builder(), |client, url| client.endpoint(url));
-                let client = client.patience(shared.timeout).keys(keys == Keys::Made).build();
-                let client = client.map_err(|error| Failure::usage(format!("--url: {error}")))?;
-                (Arc::new(client), None, urls.join(", "))
+                let client = client(shared, keys)?;
+                (Arc::new(client), None, urls(shared).join(", "))
             }
         };
         Ok(Self {
@@ -123,6 +118,28 @@ impl Desk {
             .await
             .map_err(|error: StoreError| Failure::unclosed(&error))
     }
+}
+
+/// A client of the service that is named. It connects when it is first asked.
+fn client(shared: &Shared, keys: Keys) -> Result<Client, Failure> {
+    let mut client = Client::builder()
+        .patience(shared.timeout)
+        .keys(keys == Keys::Made);
+    for url in urls(shared) {
+        client = client.endpoint(url);
+    }
+    if let Some(path) = &shared.ca_file {
+        let pem = std::fs::read(path)
+            .map_err(|error| Failure::usage(format!("--ca-file: cannot read {}: {error}", path.display())))?;
+        client = client.authorities(pem);
+    }
+    client.build().map_err(|error| {
+        let option = match error {
+            InvalidClient::NoCertificate | InvalidClient::Tls { .. } => "--ca-file",
+            _ => "--url",
+        };
+        Failure::misused(option, &error)
+    })
 }
 
 /// The instances that are asked.

@@ -65,6 +65,11 @@ impl Failure {
         Self::new(Ended::Usage, detail)
     }
 
+    /// An option has a value that cannot be used.
+    pub(crate) fn misused(option: &str, error: &(dyn StdError + 'static)) -> Self {
+        Self::usage(format!("{option}: {}", with_causes(error)))
+    }
+
     /// Something that the command line names cannot be read.
     pub(crate) fn unreadable(error: &(dyn StdError + 'static)) -> Self {
         Self::new(Ended::Usage, with_causes(error))

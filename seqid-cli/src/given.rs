@@ -41,6 +41,34 @@ impl Which {
     }
 }
 
+/// What an id depends on besides its number.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DateAndValues {
+    /// Document date; today in the sequence's zone unless given
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<Date>,
+
+    /// Value of a scope field, which chooses the counter; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    scope: Vec<(String, String)>,
+
+    /// Value of a free field, which is printed; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    field: Vec<(String, String)>,
+}
+
+impl DateAndValues {
+    /// The values of the scope fields.
+    pub(crate) fn scope(&self) -> Result<RawValues, Failure> {
+        values("--scope", &self.scope)
+    }
+
+    /// The values of the free fields.
+    pub(crate) fn fields(&self) -> Result<RawValues, Failure> {
+        values("--field", &self.field)
+    }
+}
+
 /// Values by their names. A name that is there twice is refused: one of its values would be lost.
 pub(crate) fn values(option: &str, pairs: &[(String, String)]) -> Result<RawValues, Failure> {
     let mut values = RawValues::new();

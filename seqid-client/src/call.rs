@@ -66,7 +66,7 @@ impl Client {
         F: Future<Output = Result<Response<A>, Status>> + Send,
         A: Send,
     {
-        let shared = &self.0;
+        let shared = &self.shared;
         let deadline = shared.deadline(None);
         shared
             .repeated(again, deadline, || async {

@@ -1,7 +1,6 @@
 //! From a failed call to an error, with what is known of its outcome.
 
 use std::error::Error as _;
-use std::io;
 use std::sync::Arc;
 
 use prost::Message;
@@ -10,7 +9,7 @@ use seqid_core::refusal::{DefinitionRefused, Refusal, RefusalCode};
 use seqid_core::store::StoreError;
 use seqid_core::{Code, Error};
 use seqid_proto::{DOMAIN, FAILURE_TYPE, Failure, FieldError};
-use tonic::Status;
+use tonic::{ConnectError, Status};
 use tonic_types::{StatusExt, pb};
 
 /// Whether the call that failed could have had effect at all.
@@ -46,18 +45,12 @@ pub(crate) fn ours(status: &Status) -> Option<Failure> {
     Failure::decode(detail.value.as_slice()).ok()
 }
 
-/// Whether there was no connection, so that nothing can have been sent.
+/// Whether there was no connection, so that nothing can have been sent: nobody was there, or TLS was not agreed on.
 fn never_connected(status: &Status) -> bool {
     let mut below = status.source();
     while let Some(error) = below {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::AddrNotAvailable
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-            );
+        if error.is::<ConnectError>() {
+            return true;
         }
         below = error.source();
     }

@@ -44,25 +44,13 @@ impl Key {
 impl Client {
     fn key(&self, sent: Option<IdempotencyKey>) -> Key {
         let ours = sent.is_none();
-        let key = sent.or_else(|| self.0.key());
+        let key = sent.or_else(|| self.shared.key());
         Key { key, ours }
     }
 
-    /// What was drawn must have risen. A sequence that offers numbers again gives lower ones rightly.
-    async fn risen(&self, tenant: Tenant, prefix: Prefix, fall: NotRising) -> Result<(), Error> {
-        let sequence = self.sequence(tenant, prefix).await;
-        if sequence.is_ok_and(|sequence| sequence.definition.on_expiry() == OnExpiry::Reuse) {
-            return Ok(());
-        }
-        tracing::error!(%fall, "the service gave out a number that it may have given out before");
-        Err(StoreError::Unknown(Arc::new(fall)).into())
-    }
-}
-
-#[async_trait]
-impl Numbering for Client {
-    async fn draw(&self, request: DrawRequest) -> Result<Issued, Error> {
-        let shared = &self.0;
+    /// Asks the service for numbers.
+    pub(crate) async fn issue(&self, request: DrawRequest) -> Result<Issued, Error> {
+        let shared = &self.shared;
         let deadline = shared.deadline(request.deadline);
         let key = self.key(request.key.clone());
         let tenant = request.tenant.clone();
@@ -81,6 +69,26 @@ impl Numbering for Client {
         }
         issued.replayed = key.replayed(issued.replayed);
         Ok(issued)
+    }
+
+    /// What was drawn must have risen. A sequence that offers numbers again gives lower ones rightly.
+    async fn risen(&self, tenant: Tenant, prefix: Prefix, fall: NotRising) -> Result<(), Error> {
+        let sequence = self.sequence(tenant, prefix).await;
+        if sequence.is_ok_and(|sequence| sequence.definition.on_expiry() == OnExpiry::Reuse) {
+            return Ok(());
+        }
+        tracing::error!(%fall, "the service gave out a number that it may have given out before");
+        Err(StoreError::Unknown(Arc::new(fall)).into())
+    }
+}
+
+#[async_trait]
+impl Numbering for Client {
+    async fn draw(&self, request: DrawRequest) -> Result<Issued, Error> {
+        match &self.local {
+            Some(local) => local.draw(request).await,
+            None => self.issue(request).await,
+        }
     }
 
     async fn reserve(&self, request: ReserveRequest) -> Result<Reserved, Error> {

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::metrics::Metrics;
+use crate::reader::WithReader;
 use crate::shutdown::stopped;
 
 /// The most connections at a time of either kind; more wait to be accepted. Twice as many as requests may wait for the store:
@@ -27,7 +28,7 @@ use crate::shutdown::stopped;
 pub(crate) const MOST: usize = 16_384;
 /// How many connections may wait to be accepted.
 pub(crate) const BACKLOG: u32 = 1_024;
-/// How long a connection may be idle, or take to send its headers. Longer than the minute after which proxies
+/// How long a connection may be idle, take to send its headers, or leave an answer unread. Longer than the minute after which proxies
 /// commonly drop idle connections, so that it is they who drop them and never with a request under way.
 const IDLE: Duration = Duration::from_secs(75);
 /// How long an idle connection stays open after the stop was asked for. A request that crosses the stop on its way is
@@ -159,7 +160,7 @@ async fn rest(stream: TcpStream, router: Router, metrics: Arc<Metrics>, mut stop
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(WithReader::new(stream, IDLE)), service));
     let lingered = async {
         stopped(&mut stop).await;
         tokio::time::sleep(LINGER).await;

@@ -11,6 +11,7 @@ mod ends;
 mod files;
 mod instance;
 mod metrics;
+mod reader;
 mod recover;
 mod redis;
 mod relay;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use running::{Server, run};
+use serde_json::{Value, json};
 
 const PROTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../seqid-proto/proto");
 
@@ -96,5 +97,37 @@ fn the_guide_of_node_works() {
         .env("NODE_PATH", modules)
         .arg("invoice.js");
     prints(&mut command, &server, "INVALID_ARGUMENT /date");
+    server.stop();
+}
+
+#[test]
+fn the_guide_of_curl_works() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let script = program_of(include_str!("../../docs/curl.md"), "bash");
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", &script, "bash"]);
+    let ended = run(command.arg(server.address.to_string()));
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    let answers: Vec<Value> = ended
+        .stdout
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let [first, again, batch, refused, status] = &answers[..] else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(
+        (&first["id"], &first["reference"]),
+        (&json!("INV-001"), &json!("SO-4711"))
+    );
+    assert_eq!(again, first);
+    assert_eq!(batch["ids"], json!(["INV-002", "INV-003", "INV-004"]));
+    assert_eq!(
+        (&refused["code"], &refused["retry"]),
+        (&json!("invalid-request"), &json!("no"))
+    );
+    assert_eq!(status["next_number"], 5);
     server.stop();
 }

@@ -109,14 +109,8 @@ async fn ten_thousand_idle_connections_cost_little_and_hold_nobody_up() {
     eprintln!("an idle gRPC connection takes {each} bytes of the service's memory");
     assert!(each < 48 * 1_024, "{each} bytes each");
 
-    let metrics = server.client().get("/metrics").unwrap().body;
-    let counted = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("seqid_grpc_connections "));
-    assert!(
-        counted.unwrap().parse::<usize>().unwrap() > CONNECTIONS,
-        "all of them are open"
-    );
+    let counted = open_connections(&server, "seqid_grpc_connections ");
+    assert!(counted > CONNECTIONS as u64, "all of them are open");
     let drawn = before.get_next(next()).await.unwrap().into_inner();
     assert_eq!(drawn.number, 2);
     let drawn = client(&server).await.get_next(next()).await.unwrap().into_inner();
@@ -233,6 +227,81 @@ async fn a_stream_whose_answers_nobody_reads_draws_no_further() {
     server.kill();
 }
 
+/// How many connections of a kind the service says are open.
+fn open_connections(server: &Server, gauge: &str) -> u64 {
+    let metrics = server.client().get("/metrics").unwrap().body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(gauge));
+    line.unwrap().trim().parse().unwrap()
+}
+
+/// Peers over REST that say nothing, half of something, or do not read: each is let go in the end, and nobody waits for it.
+#[tokio::test]
+async fn silent_peers_over_rest_cost_little_and_are_let_go() {
+    const EACH: u64 = 500;
+    /// More than the buffers of both machines hold, so that the service waits for a reader.
+    const EVENTS: u64 = 20_000;
+    const UNREAD: u64 = 10;
+    allow_files(4 * EACH + 200);
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&mut with_few_files(folder.path()));
+    fill(&mut client(&server).await, EVENTS).await;
+    let drawn = server.draw();
+    let resident = server.resident();
+    let half_a_head = "POST /api/v1/next HTTP/1.1\r\nHost: t\r\nContent-";
+    let half_a_body = "POST /api/v1/next HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n\
+        Content-Length: 16\r\n\r\n{\"prefix\":";
+    let mut silent = Vec::new();
+    for _ in 0..EACH {
+        for begun in ["", half_a_head, half_a_body] {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(begun.as_bytes()).unwrap();
+            silent.push(stream);
+        }
+    }
+    let mut unread = Vec::new();
+    for _ in 0..UNREAD {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(EXPORT).unwrap();
+        stream.read_exact(&mut [0; 100]).unwrap();
+        unread.push(stream);
+    }
+    // This one asks behind all of them.
+    assert_eq!(server.draw(), drawn + 1);
+    let gained = server.resident().saturating_sub(resident);
+    eprintln!(
+        "{} silent peers and {UNREAD} that do not read take {gained} bytes",
+        silent.len()
+    );
+    assert!(gained < 100 * MEBIBYTE, "{gained}");
+
+    // The service closes all but the connection that asks.
+    let begun = Instant::now();
+    while open_connections(&server, "seqid_http_connections ") > 1 {
+        assert!(begun.elapsed() < PATIENCE, "connections stay open");
+        server.draw();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    for (at, mut stream) in silent.into_iter().enumerate() {
+        let mut told = String::new();
+        let _reset = stream.read_to_string(&mut told);
+        match at % 3 {
+            // A body that does not come is told of; before there is a request nobody is spoken to.
+            2 => assert!(told.contains("the body did not arrive in time"), "{told}"),
+            _ => assert!(told.is_empty() || told.starts_with("HTTP/1.1 408"), "{told}"),
+        }
+    }
+    // What they were sent is not the whole export.
+    let whole = server_export(&server);
+    for mut stream in unread {
+        let mut sent = Vec::new();
+        let _reset = stream.read_to_end(&mut sent);
+        assert!((sent.len() as u64) < whole, "it was read to the end");
+    }
+    server.stop();
+}
+
 /// A call that has begun and never ends: `GetNext` without its message.
 fn begun_call() -> Vec<u8> {
     let mut fields = vec![0x83, 0x86];
@@ -261,13 +330,7 @@ async fn a_connection_whose_other_end_is_gone_is_closed() {
     let server = Server::start(folder.path());
     let mut gone = idle_over_grpc(server.grpc.unwrap());
     gone.write_all(&begun_call()).unwrap();
-    let open = || {
-        let metrics = server.client().get("/metrics").unwrap().body;
-        let line = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix("seqid_grpc_connections "));
-        line.unwrap().parse::<u64>().unwrap()
-    };
+    let open = || open_connections(&server, "seqid_grpc_connections ");
     assert_eq!(open(), 1);
     let begun = Instant::now();
     while open() > 0 {

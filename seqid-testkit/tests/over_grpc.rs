@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seqid_client::Client;
+use seqid_client::{Client, ClientBuilder};
 use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::{Issuer, MemoryStore};
 use seqid_grpc::{Service, routes};
@@ -17,9 +17,18 @@ use tonic::transport::Server;
 /// A machine that is busy with other things must not make a case fail.
 const PATIENCE: Duration = Duration::from_secs(100);
 
+async fn over_grpc(clock: Arc<ManualClock>) -> Desk {
+    served(clock, Client::builder()).await
+}
+
+/// A client that may hold numbers changes nothing for sequences of other modes.
+async fn over_grpc_with_local_leases(clock: Arc<ManualClock>) -> Desk {
+    served(clock, Client::builder().local_leases(10_000)).await
+}
+
 /// A service on a port of its own until the guard is dropped. The client makes no keys: the cases look at those that they
 /// sent.
-async fn over_grpc(clock: Arc<ManualClock>) -> Desk {
+async fn served(clock: Arc<ManualClock>, client: ClientBuilder) -> Desk {
     let store = Arc::new(MemoryStore::new(clock.clone(), Seed(1)));
     let issuer = Issuer::builder(store.clone())
         .clock(Arc::clone(&clock) as Arc<dyn Clock>)
@@ -36,7 +45,7 @@ async fn over_grpc(clock: Arc<ManualClock>) -> Desk {
             let _dropped = dropped.await;
         });
     tokio::spawn(serving);
-    let client = Client::builder()
+    let client = client
         .endpoint(format!("http://{address}"))
         .patience(PATIENCE)
         .keys(false)
@@ -45,4 +54,10 @@ async fn over_grpc(clock: Arc<ManualClock>) -> Desk {
     Desk::new(client, store, clock).guard(guard)
 }
 
-seqid_testkit::numbering_suite!(over_grpc);
+mod asked {
+    seqid_testkit::numbering_suite!(crate::over_grpc);
+}
+
+mod holding {
+    seqid_testkit::numbering_suite!(crate::over_grpc_with_local_leases);
+}

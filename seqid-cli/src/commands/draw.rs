@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use seqid_core::names::Reference;
 use seqid_core::numbering::{DrawRequest, Issued, ReserveRequest, Warning};
-use seqid_core::time::Date;
 use seqid_core::{IdempotencyKey, Prefix};
 
 use crate::desk::Desk;
 use crate::failure::{Ended, Failure};
+use crate::given::DateAndValues;
 use crate::printer::Printer;
 use crate::{documents, given};
 
@@ -43,17 +43,8 @@ struct Document {
     #[arg(value_name = "PREFIX")]
     prefix: Prefix,
 
-    /// Document date; today in the sequence's zone unless given
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    date: Option<Date>,
-
-    /// Value of a scope field, which chooses the counter; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = given::pair)]
-    scope: Vec<(String, String)>,
-
-    /// Value of a free field, which is printed; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = given::pair)]
-    field: Vec<(String, String)>,
+    #[command(flatten)]
+    values: DateAndValues,
 
     /// Your key of the document, kept with its number
     #[arg(long, value_name = "TEXT")]
@@ -74,9 +65,9 @@ impl Document {
         let key = desk.key(self.key.as_ref())?;
         let mut draw = DrawRequest::new(self.prefix).key(key.clone());
         draw.tenant = desk.tenant().clone();
-        draw.date = self.date;
-        draw.scope = given::values("--scope", &self.scope)?;
-        draw.fields = given::values("--field", &self.field)?;
+        draw.date = self.values.date;
+        draw.scope = self.values.scope()?;
+        draw.fields = self.values.fields()?;
         draw.reference = self.reference;
         draw.relates_to = self.relates_to;
         draw.origin = desk.origin();

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use seqid_core::Prefix;
 use seqid_core::names::Number;
 use seqid_core::numbering::PreviewRequest;
-use seqid_core::time::Date;
 use serde_json::Value;
 
 use super::define;
 use crate::desk::Desk;
 use crate::failure::{Ended, Failure};
+use crate::given::DateAndValues;
 use crate::printer::Printer;
 use crate::{documents, given};
 
@@ -37,17 +37,8 @@ pub(crate) struct Preview {
     #[arg(long, value_name = "NUMBER", value_parser = given::number)]
     number: Option<Number>,
 
-    /// Document date; today in the sequence's zone unless given
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    date: Option<Date>,
-
-    /// Value of a scope field; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = given::pair)]
-    scope: Vec<(String, String)>,
-
-    /// Value of a free field; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = given::pair)]
-    field: Vec<(String, String)>,
+    #[command(flatten)]
+    values: DateAndValues,
 
     /// TOML file with a definition, as `define` reads it; - is standard input
     #[arg(long, value_name = "PATH")]
@@ -70,9 +61,9 @@ impl Preview {
         let flags = flags.map(|(name, text)| (name, text.map(Value::String)));
         request.definition = define::definition(self.from.as_deref(), flags)?;
         request.number = self.number;
-        request.date = self.date;
-        request.scope = given::values("--scope", &self.scope)?;
-        request.fields = given::values("--field", &self.field)?;
+        request.date = self.values.date;
+        request.scope = self.values.scope()?;
+        request.fields = self.values.fields()?;
         let preview = desk.numbering().preview(request).await.map_err(desk.failed())?;
         if printer.json() {
             printer.document(&documents::preview(&preview))?;

@@ -15,4 +15,5 @@ mod outcomes;
 mod running;
 mod same_as_rest;
 mod terminal;
+mod tls;
 mod verify;

@@ -49,6 +49,8 @@ fn what_is_wrong_on_the_command_line_ends_with_2_and_asks_nobody() {
         &["next", "INV", "--timeout", "99ms"],
         &["next", "INV", "--timeout", "11m"],
         &["next", "INV", "--url", "not an address"],
+        &["next", "INV", "--url", "127.0.0.1:9090"],
+        &["next", "INV", "--ca-file", "missing.pem"],
         &["next", "INV", "--url", "http://127.0.0.1:1", "--file", "seqid.db"],
         &["next", "INV", "--create"],
         &["next", "INV", "--file", "missing.db"],

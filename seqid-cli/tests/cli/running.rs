@@ -1,10 +1,9 @@
 //! A service in this process, on ports of its own, and the command as a child.
 
-use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,8 @@ use seqid_core::names::Label;
 use seqid_core::observer::Unobserved;
 use seqid_core::{CounterStore, Issuer, Leased, Numbering};
 use seqid_sqlite::{SqliteConfig, SqliteStore};
+use seqid_testkit::programs;
+pub use seqid_testkit::programs::{Ended, run};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -24,18 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The command, with nothing of the machine's settings. It waits for a busy machine.
 pub fn seqid() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seqid"));
-    command
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| is_of_the_machine(name)))
-        .stdin(Stdio::null());
-    command
-}
-
-fn is_of_the_machine(variable: &OsStr) -> bool {
-    ["PATH", "HOME", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"]
-        .iter()
-        .any(|kept| variable == *kept)
+    programs::program(env!("CARGO_BIN_EXE_seqid"))
 }
 
 /// Where numbers are kept: behind a service, or in a file that the command opens.
@@ -169,6 +159,23 @@ impl Service {
         format!("http://{}", self.grpc)
     }
 
+    /// Serves gRPC over TLS too, for the name `localhost`. Answers the address.
+    #[cfg(feature = "tls")]
+    pub fn encrypted(&self, certificate: &str, key: &str) -> String {
+        use tonic::transport::{Identity, Server, ServerTlsConfig};
+
+        let numbering: Arc<dyn Numbering> = Arc::clone(&self.issuer) as _;
+        let grpc = seqid_grpc::routes(seqid_grpc::Service::new(numbering).deadline(PATIENCE));
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        self.within(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = Server::builder().tls_config(tls).unwrap().add_routes(grpc);
+            tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+            format!("https://localhost:{port}")
+        })
+    }
+
     /// Does something within the service's process.
     pub fn within<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
@@ -212,47 +219,5 @@ impl Service {
             rest = more[length..].trim_start_matches("\r\n");
         }
         (status, whole)
-    }
-}
-
-/// Runs a command to its end.
-#[track_caller]
-pub fn run(command: &mut Command) -> Ended {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("the program runs");
-    let ended = Ended {
-        code: status.code(),
-        stdout: String::from_utf8(stdout).unwrap(),
-        stderr: String::from_utf8(stderr).unwrap(),
-    };
-    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
-    ended
-}
-
-#[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ended {
-    /// It ended with this code, printed nothing, and told these words.
-    #[track_caller]
-    pub fn told(&self, code: i32, words: &[&str]) {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in {}", self.stderr);
-        }
-    }
-
-    /// The document that was told on standard error.
-    #[track_caller]
-    pub fn problem(&self) -> Value {
-        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
-        serde_json::from_str(&self.stderr).unwrap()
     }
 }

@@ -5,4 +5,6 @@ mod faults;
 mod guide;
 mod hall;
 mod instances;
+mod local_leases;
 mod numbering;
+mod tls;

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use seqid_client::{Client, InvalidEndpoint};
+use seqid_client::{Client, InvalidClient};
 use seqid_core::Numbering;
 use seqid_core::numbering::DrawRequest;
 
@@ -53,9 +53,15 @@ async fn concurrent_draws_share_one_stream() {
 
 #[test]
 fn addresses_are_checked_before_they_are_used() {
-    assert!(matches!(Client::builder().build(), Err(InvalidEndpoint::None)));
+    assert!(matches!(
+        Client::builder().build(),
+        Err(InvalidClient::NoEndpoint)
+    ));
     assert!(matches!(
         Client::new("not an address"),
-        Err(InvalidEndpoint::Uri { .. })
+        Err(InvalidClient::Endpoint { .. })
     ));
+    for wrong in ["numbers:9090", "grpc://numbers:9090", "/numbers"] {
+        assert!(matches!(Client::new(wrong), Err(InvalidClient::Scheme { uri }) if uri == wrong));
+    }
 }

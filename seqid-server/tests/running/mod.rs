@@ -2,17 +2,19 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     reason = "each test program uses a part, and fails by it"
 )]
 
-use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use seqid_testkit::programs;
+pub use seqid_testkit::programs::{Ended, run};
 use serde_json::Value;
 
 /// How long anything may take before a test fails.
@@ -20,23 +22,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program with nothing configured but its folder, in which the data is.
 pub fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seqid-server"));
-    command
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| is_of_the_machine(name)));
+    let mut command = programs::program(env!("CARGO_BIN_EXE_seqid-server"));
     command
         .current_dir(folder)
         .env("GRPC_PORT", "0")
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
-}
-
-fn is_of_the_machine(variable: &OsStr) -> bool {
-    ["PATH", "HOME", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"]
-        .iter()
-        .any(|kept| variable == *kept)
 }
 
 /// A serving program. Killed when it is dropped.
@@ -267,41 +259,5 @@ impl Client {
         self.stream.read_exact(&mut body)?;
         let body = String::from_utf8(body).map_err(|_| malformed())?;
         Ok(Answer { status, head, body })
-    }
-}
-
-/// Runs a command to its end.
-#[track_caller]
-pub fn run(command: &mut Command) -> Ended {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("the program runs");
-    Ended {
-        code: status.code(),
-        stdout: String::from_utf8(stdout).unwrap(),
-        stderr: String::from_utf8(stderr).unwrap(),
-    }
-}
-
-#[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ended {
-    /// It failed with a message for people: these words, and no trace of a panic.
-    #[track_caller]
-    pub fn refused(&self, words: &[&str]) {
-        assert_eq!(self.code, Some(1), "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in {}", self.stderr);
-        }
-        for word in ["panicked", "backtrace", "stack"] {
-            assert!(!self.stderr.contains(word), "{}", self.stderr);
-        }
     }
 }
