@@ -65,7 +65,7 @@ impl LocalLeases {
         }
         let issued = self.client.issue(request).await?;
         if issued.mode == Mode::Leased {
-            self.begin(name);
+            self.begin(&name);
         }
         Ok(issued)
     }
@@ -90,7 +90,7 @@ impl LocalLeases {
     }
 
     /// Further draws of this name are of a leased sequence.
-    fn begin(self: &Arc<Self>, name: Name) {
+    fn begin(self: &Arc<Self>, name: &Name) {
         let mut lines = self.lines();
         if lines.by_name.len() < MOST_LINES {
             let line = || Arc::new(Line::new(name.clone()));

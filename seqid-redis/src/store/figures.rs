@@ -85,7 +85,7 @@ impl<L: Ledger> Shared<L> {
                 self.figures.unknown.fetch_add(unknown, Ordering::Relaxed);
             }
             Err(error) => {
-                tracing::warn!(%counter, %error, "the numbers that are unknown could not be counted")
+                tracing::warn!(%counter, %error, "the numbers that are unknown could not be counted");
             }
         }
     }
