@@ -100,8 +100,7 @@ impl DeadLetters {
     }
 
     async fn open(&self) -> Result<(Connection, Channel), AmqpError> {
-        let connection = connect(&self.0).await?;
-        topology::declare(&connection, &self.0).await?;
+        let connection = topology::connect(&self.0).await?;
         let channel = connection.create_channel().await?;
         Ok((connection, channel))
     }

@@ -32,8 +32,7 @@ impl Publisher {
     /// Connects and makes the exchange and the queues.
     pub(crate) async fn open(config: &AmqpConfig) -> Result<Self, AmqpError> {
         let opened = async {
-            let connection = connect(config).await?;
-            topology::declare(&connection, config).await?;
+            let connection = topology::connect(config).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(Self {

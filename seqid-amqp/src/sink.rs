@@ -74,6 +74,8 @@ impl AmqpSink {
         let ended = publisher.publish(messages).await;
         if matches!(ended, Ok(()) | Err(AmqpError::Blocked)) {
             *slot = Some(publisher);
+        } else {
+            self.note(None);
         }
         ended
     }

@@ -221,8 +221,7 @@ impl AmqpSource {
     }
 
     async fn read(&self) -> Result<Reader, AmqpError> {
-        let connection = connect(&self.config).await?;
-        topology::declare(&connection, &self.config).await?;
+        let connection = topology::connect(&self.config).await?;
         let channel = connection.create_channel().await?;
         channel
             .basic_qos(self.prefetch, BasicQosOptions::default())

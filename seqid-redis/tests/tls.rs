@@ -52,7 +52,8 @@ async fn numbers_are_drawn_by_tls() {
     let server = RedisServer::start_tls(&certificates, Shown::Sound, &[]).unwrap();
     draws(&server.url()).await;
     // By name, and as a user that may do no more than is asked for.
-    let rights = "+evalsha +script|load +info +get +set +hmget +hget +hset +hdel +del +xadd +xlen +xdel +xrange +time ~seqid:*";
+    let rights =
+        "+fcall +function|load +info +get +set +hmget +hset +del +xadd +xlen +xdel +xrange +time ~seqid:*";
     let mut user: Vec<&str> = vec!["ACL", "SETUSER", "erp", "on", ">s3cret"];
     user.extend(rights.split(' '));
     server.cli(&["FLUSHALL"]).unwrap();

@@ -196,7 +196,7 @@ async fn what_is_not_kept_is_refused() {
 async fn definitions_counters_and_moves_are_kept() {
     let server = RedisServer::start().unwrap();
     // As a user that may do no more than docs/redis.md asks for.
-    let rights = "+evalsha +script|load +eval +info +get +hget +hmget +hgetall +hset +sadd +smembers +rpush +lrange ~seqid:*";
+    let rights = "+function|load +evalsha +script|load +eval +info +get +hget +hmget +hgetall +hset +sadd +smembers +rpush +lrange ~seqid:*";
     let mut user: Vec<&str> = vec!["ACL", "SETUSER", "erp", "on", ">s3cret"];
     user.extend(rights.split(' '));
     server.cli(&user).unwrap();

@@ -49,7 +49,7 @@ async fn events_travel_by_tls_from_whom_the_authority_vouches_for() {
 async fn a_certificate_that_has_expired_or_is_of_another_host_is_refused() {
     let certificates = Certificates::new().unwrap();
     for (shown, word) in [
-        (Shown::Expired, "expired"),
+        (Shown::Expired, "Expired"),
         (Shown::OtherHost, "not valid for name"),
     ] {
         let server = RabbitMqServer::start_tls(&certificates, shown, &[]).unwrap();

@@ -67,6 +67,8 @@ pub struct RabbitMqServer {
     settings: String,
     /// What it speaks TLS with, and nothing else then.
     certificates: Option<Certificates>,
+    /// What it offers, if not everything.
+    features: Option<&'static str>,
 }
 
 /// A name space of its own for one test: exchanges, queues and connections of others are not in it.
@@ -107,7 +109,16 @@ impl RabbitMqServer {
     ///
     /// As [`start`](Self::start).
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
-        Self::launch(settings, None)
+        Self::launch(settings, None, None)
+    }
+
+    /// A new node without quorum queues, as one was before RabbitMQ 3.8. From 3.12 on a node has them all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_without_quorum_queues() -> Result<Self, ServerError> {
+        Self::launch(&[], None, Some("virtual_host_metadata"))
     }
 
     /// A new node as by [`start_with`](Self::start_with) that speaks TLS alone. It asks for no certificate unless the settings say
@@ -129,10 +140,14 @@ impl RabbitMqServer {
             ("ssl_options.certfile", &certificate),
             ("ssl_options.keyfile", &key),
         ];
-        Self::launch(&[&tls, settings].concat(), Some(certificates))
+        Self::launch(&[&tls, settings].concat(), Some(certificates), None)
     }
 
-    fn launch(settings: &[(&str, &str)], certificates: Option<&Certificates>) -> Result<Self, ServerError> {
+    fn launch(
+        settings: &[(&str, &str)],
+        certificates: Option<&Certificates>,
+        features: Option<&'static str>,
+    ) -> Result<Self, ServerError> {
         let settings = SETTINGS.iter().chain(settings);
         let mut server = Self {
             guardian: Guardian::new()?,
@@ -145,6 +160,7 @@ impl RabbitMqServer {
                 .map(|(name, value)| format!("{name} = {value}\n"))
                 .collect(),
             certificates: certificates.cloned(),
+            features,
         };
         loop {
             server.port = free_port()?;
@@ -304,7 +320,10 @@ impl RabbitMqServer {
     fn environment(&self) -> Vec<(&'static str, String)> {
         let folder = self.guardian.folder();
         let inside = |name: &str| folder.join(name).to_string_lossy().into_owned();
-        vec![
+        let features = self
+            .features
+            .map(|features| ("RABBITMQ_FEATURE_FLAGS", features.to_owned()));
+        let mut environment = vec![
             ("HOME", folder.to_string_lossy().into_owned()),
             ("ERL_EPMD_PORT", self.names_port.to_string()),
             ("ERL_EPMD_ADDRESS", HOST.to_owned()),
@@ -323,7 +342,9 @@ impl RabbitMqServer {
             ),
             // As under a service manager: the node is the process that was started, and no shell stands between.
             ("NOTIFY_SOCKET", inside("nobody-listens")),
-        ]
+        ];
+        environment.extend(features);
+        environment
     }
 
     /// Writes the configuration.
