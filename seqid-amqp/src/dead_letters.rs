@@ -7,7 +7,7 @@ use lapin::{Channel, Connection};
 
 use crate::config::AmqpConfig;
 use crate::error::AmqpError;
-use crate::publisher::{Outgoing, Publisher, connect, in_time};
+use crate::publisher::{Outgoing, Publisher, in_time};
 use crate::topology;
 
 /// The header with the reason.

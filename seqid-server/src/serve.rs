@@ -95,7 +95,12 @@ async fn serve(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<()
 
     say(
         &mut io::stdout(),
-        &banner(address, grpc_address, &config.place(), config.implicit),
+        &banner(
+            address,
+            grpc_address,
+            &config.place(),
+            first_definition(config.implicit, config.unfenced),
+        ),
     );
     tracing::info!(
         %address,
@@ -198,7 +203,7 @@ fn cannot_listen(address: SocketAddr, variable: &str, error: io::Error) -> anyho
 }
 
 /// What a person who has just started the service wants to know.
-fn banner(address: SocketAddr, grpc: Option<SocketAddr>, place: &str, implicit: ImplicitPolicy) -> String {
+fn banner(address: SocketAddr, grpc: Option<SocketAddr>, place: &str, definition: Option<&str>) -> String {
     let url = format!("http://{}", reachable(address));
     let mut text = format!("seqid listens on http://{address} and keeps its numbers in {place}\n");
     if let Some(grpc) = grpc {
@@ -213,17 +218,21 @@ fn banner(address: SocketAddr, grpc: Option<SocketAddr>, place: &str, implicit: 
         let line = format!("curl -X {method} {url}{path} -H 'Content-Type: application/json' -d '{body}'");
         let _infallible = write!(text, "\n{title}:\n  {line}\n");
     };
-    if implicit != ImplicitPolicy::Always {
-        command(
-            "Define a sequence",
-            "PUT",
-            "/api/v1/sequences/INV",
-            r#"{"format":"{prefix}-{seq:3}"}"#,
-        );
+    if let Some(definition) = definition {
+        command("Define a sequence", "PUT", "/api/v1/sequences/INV", definition);
     }
     command("Draw a number", "POST", "/api/v1/next", r#"{"prefix":"INV"}"#);
     let _infallible = write!(text, "\nAll that it can do: {url}/docs");
     text
+}
+
+/// What is to be defined before the first draw, if anything is.
+const fn first_definition(implicit: ImplicitPolicy, unfenced: bool) -> Option<&'static str> {
+    match implicit {
+        ImplicitPolicy::Always => None,
+        _ if unfenced => Some(r#"{"format":"{prefix}-{seq:3}","mode":"ordered"}"#),
+        _ => Some(r#"{"format":"{prefix}-{seq:3}"}"#),
+    }
 }
 
 /// The address under which this machine reaches it.
@@ -242,8 +251,7 @@ mod tests {
 
     #[test]
     fn the_banner_names_an_address_that_can_be_called() {
-        let banner =
-            |address: &str| banner(address.parse().unwrap(), None, "seqid.db", ImplicitPolicy::Always);
+        let banner = |address: &str| banner(address.parse().unwrap(), None, "seqid.db", None);
         assert!(banner("127.0.0.1:8080").contains("curl -X POST http://127.0.0.1:8080/api/v1/next"));
         assert!(banner("0.0.0.0:8080").contains("curl -X POST http://127.0.0.1:8080/api/v1/next"));
         assert!(banner("[::]:8080").contains("curl -X POST http://[::1]:8080/api/v1/next"));
@@ -256,15 +264,14 @@ mod tests {
             "127.0.0.1:8080".parse().unwrap(),
             "127.0.0.1:9090".parse().unwrap(),
         );
-        let banner = |grpc| banner(rest, grpc, "seqid.db", ImplicitPolicy::Always);
+        let banner = |grpc| banner(rest, grpc, "seqid.db", None);
         assert!(banner(Some(grpc)).contains("For gRPC it listens on 127.0.0.1:9090."));
         assert!(!banner(None).contains("gRPC"));
     }
 
     #[test]
     fn the_banner_says_that_nobody_is_asked_who_they_are() {
-        let banner =
-            |address: &str| banner(address.parse().unwrap(), None, "seqid.db", ImplicitPolicy::Always);
+        let banner = |address: &str| banner(address.parse().unwrap(), None, "seqid.db", None);
         assert!(banner("127.0.0.1:8080").contains("from this machine only"));
         assert!(banner("0.0.0.0:8080").contains("NO AUTHENTICATION"));
     }
@@ -276,8 +283,12 @@ mod tests {
             (ImplicitPolicy::UntilFirstDefinition, true),
             (ImplicitPolicy::Never, true),
         ] {
-            let text = banner("127.0.0.1:80".parse().unwrap(), None, "seqid.db", policy);
+            let definition = first_definition(policy, false);
+            let text = banner("127.0.0.1:80".parse().unwrap(), None, "seqid.db", definition);
             assert_eq!(text.contains("curl -X PUT"), defines, "{policy:?}");
         }
+        let unfenced = first_definition(ImplicitPolicy::Never, true);
+        let text = banner("127.0.0.1:80".parse().unwrap(), None, "Redis", unfenced);
+        assert!(text.contains(r#""mode":"ordered""#), "{text}");
     }
 }
