@@ -24,6 +24,10 @@ const INSTANCES: usize = 3;
 const CLIENTS: usize = 4;
 /// The largest gap of the sequence.
 pub(crate) const LARGEST_GAP: u64 = 1_000;
+/// The most numbers that a client asks for at a time.
+const MOST_AT_A_TIME: u32 = 5;
+/// The most numbers that are asked for at an instant: at a fault their answers may be lost.
+const IN_FLIGHT: u64 = (INSTANCES * CLIENTS) as u64 * MOST_AT_A_TIME as u64;
 /// How many draws show that numbers are given out again.
 const ENOUGH: usize = 60;
 
@@ -212,8 +216,8 @@ impl Crowd {
             panic!("{} promises are broken", violations.len());
         }
         assert!(
-            outcomes.most_unknown_of_an_epoch <= LARGEST_GAP,
-            "more is unknown of an epoch than the largest gap: {outcomes:?}"
+            outcomes.most_unknown_of_an_epoch <= LARGEST_GAP + IN_FLIGHT,
+            "more is unknown of an epoch than the largest gap and what was in flight: {outcomes:?}"
         );
         outcomes
     }
@@ -274,7 +278,7 @@ impl Client {
         for n in 0_u64.. {
             let key = n.is_multiple_of(3).then(|| format!("{}-{n}", self.name));
             let count = if n.is_multiple_of(4) {
-                1 + u32::try_from(n % 5).unwrap()
+                1 + u32::try_from(n % u64::from(MOST_AT_A_TIME)).unwrap()
             } else {
                 1
             };
