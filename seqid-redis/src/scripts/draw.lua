@@ -38,7 +38,7 @@ local function draw(key, epoch, version, advance, floor, events)
     if length >= bound then
         return { 'stream-full', tostring(length) }
     end
-    local counter = key:match('[^:]*$')
+    local counter = key:sub(-32)
     local entry = redis.pcall('XADD', KEYS[2], '*', 'c', counter, 'e', epoch, 'f', first, 's', advance, 'd', events)
     if type(entry) == 'table' and entry.err then
         return { 'failed', entry.err }

@@ -25,7 +25,7 @@ if state then
     if state.e == epoch and state.q == offer then
         return is_strange(KEYS[2], state) and fenced('memory', state) or { 'seeded', 'before' }
     end
-    if state.e:match('^%d+$') and not less(state.e, epoch) then
+    if state.e:match('^[1-9]%d*$') and not less(state.e, epoch) then
         return fenced('epoch', state)
     end
 end
