@@ -10,7 +10,7 @@ backends="seqid-sqlite seqid-postgres seqid-redis seqid-amqp"
 transports="seqid-http seqid-grpc"
 drivers="rusqlite libsqlite3-sys redis sqlx sqlx-core tokio-postgres lapin"
 servers="axum hyper hyper-util tonic tower"
-composition="clap prometheus-client tracing-subscriber"
+composition="clap mimalloc prometheus-client tracing-subscriber"
 # May name backends: the service that is composed of them, the command that opens an embedded file, and what is
 # not published.
 composers="seqid-server seqid-cli seqid-benches seqid-examples"

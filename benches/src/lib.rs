@@ -11,6 +11,10 @@ mod report;
 mod rounds;
 mod serving;
 
+/// That of the service, which is faster than glibc where one thread frees what another allocated.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use callers::{Done, Until, closed_loop, current_thread, draws, multi_thread};
 pub use embedded::{Batches, Embedded};
 pub use folder::{Folder, copy_store};

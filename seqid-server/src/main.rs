@@ -29,6 +29,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use config::{Config, Settings};
 
+/// Requests are made on one thread and answered on another, which glibc's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What stands below the options in `--help`.
 const NOTES: &str = "\
 Each setting is taken from its flag, else from its environment variable, else from the configuration file, else its \
