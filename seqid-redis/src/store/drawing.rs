@@ -34,7 +34,7 @@ pub(super) struct Pump<L> {
 #[async_trait]
 impl<L: Ledger + 'static> Serve for Pump<L> {
     async fn serve(&self, batch: Vec<Sealed>) {
-        if let Some(error) = self.shared.backlog() {
+        if let Some(error) = self.shared.backlog().await {
             return answer_all(batch, &error);
         }
         let mut ready = Vec::new();
@@ -96,13 +96,15 @@ fn by_counter(batch: Vec<Sealed>) -> Vec<(CounterKey, Vec<Sealed>)> {
             continue;
         };
         let key = draw.line.key();
-        match places.get(key) {
-            Some(at) => groups[*at].1.push(sealed),
-            None => {
-                places.insert(key.clone(), groups.len());
-                groups.push((key.clone(), vec![sealed]));
-            }
-        }
+        // Most batches are of one counter.
+        let at = match groups.last() {
+            Some((last, _)) if last == key => groups.len() - 1,
+            _ => *places.entry(key.clone()).or_insert_with(|| {
+                groups.push((key.clone(), Vec::new()));
+                groups.len() - 1
+            }),
+        };
+        groups[at].1.push(sealed);
     }
     groups
 }

@@ -205,16 +205,33 @@ impl<L: Ledger + 'static> RedisStore<L> {
         Ok(taken)
     }
 
+    /// Carries out commands in their order. Draws that may join are drawn together.
+    async fn carry_out_each(&self, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
+        let mut replies = Vec::with_capacity(batch.len());
+        let mut plain: Vec<Command> = Vec::new();
+        for command in batch {
+            let same = |first: &Command| first.act.sequence() == command.act.sequence();
+            if !may_join(&command) || !plain.first().is_none_or(same) {
+                replies.extend(self.draw(std::mem::take(&mut plain)).await);
+            }
+            if may_join(&command) {
+                plain.push(command);
+            } else {
+                replies.push(self.carry_out(command).await);
+            }
+        }
+        replies.extend(self.draw(plain).await);
+        replies
+    }
+
     async fn carry_out(&self, command: Command) -> Result<Reply, StoreError> {
         if !is_drawn_here(&command) {
             return self.shared.pass_on(command).await;
         }
-        if command.key.is_some() {
-            // It may have been carried out before; and a counter without a range is as well drawn from where it is.
-            match self.shared.tell(command.clone()).await {
-                Err(StoreError::Refused(Refusal::OpenLeases { .. })) => {}
-                answer => return answer,
-            }
+        // It may have been carried out before; and a counter without a range is as well drawn from where it is.
+        match self.shared.tell(command.clone()).await {
+            Err(StoreError::Refused(Refusal::OpenLeases { .. })) => {}
+            answer => return answer,
         }
         self.draw(vec![command])
             .await
@@ -227,10 +244,11 @@ impl<L: Ledger + 'static> RedisStore<L> {
         if self.shared.closed.load(Ordering::SeqCst) {
             return vec![Err(StoreError::Draining); batch.len()];
         }
-        let bucket = batch
-            .first()
-            .map_or(0, |command| Bucket::of(command.act.sequence()).index());
-        self.lanes[bucket].apply(batch).await
+        let Some(first) = batch.first() else {
+            return Vec::new();
+        };
+        let bucket = Bucket::of(first.act.sequence());
+        self.lanes[bucket.index()].apply(batch).await
     }
 }
 
@@ -256,6 +274,11 @@ impl<L> Shared<L> {
         counter
     }
 
+    /// How many entries may wait while callers draw fast. Streams are shared with other instances.
+    fn most_gathered(&self) -> usize {
+        usize::try_from(self.fenced.config().largest_stream / 4).unwrap_or(usize::MAX)
+    }
+
     fn all_counters(&self) -> Vec<Arc<Counter>> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         counters.values().cloned().collect()
@@ -275,6 +298,20 @@ fn is_drawn_here(command: &Command) -> bool {
         && u64::from(draw.count) <= definition.largest_gap()
         // A key of a chain of successors is one of all of them.
         && (command.key.is_none() || command.kin.is_empty())
+}
+
+/// Whether a draw in Redis needs nothing of the durable store.
+fn may_join(command: &Command) -> bool {
+    command.key.is_none() && is_drawn_here(command)
+}
+
+/// Whether commands are draws of one sequence that may all go out together.
+fn is_joint_draw(batch: &[Command]) -> bool {
+    let [first, others @ ..] = batch else {
+        return false;
+    };
+    let joins = |other: &Command| may_join(other) && other.act.sequence() == first.act.sequence();
+    may_join(first) && others.iter().all(joins)
 }
 
 /// Whether a command has nothing to do with ordered numbers: the durable store decides it as it comes.
@@ -299,6 +336,7 @@ async fn keep_reporting<L: Ledger + 'static>(shared: Arc<Shared<L>>) {
             Ok(()) => {
                 wait = FIRST_WAIT;
                 shared.reports.awake().await;
+                shared.reports.gather(shared.most_gathered()).await;
             }
             Err(error) => {
                 tracing::warn!(%error, waiting = shared.reports.waiting(), "draws could not be recorded yet");
@@ -333,25 +371,14 @@ impl<L: Ledger + 'static> CounterStore for RedisStore<L> {
     }
 
     async fn apply(&self, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
+        if is_joint_draw(&batch) {
+            return self.draw(batch).await;
+        }
         if batch.iter().all(is_elsewhere) {
             return self.shared.ledger.apply(batch).await;
         }
-        let mut replies = Vec::with_capacity(batch.len());
-        let mut plain: Vec<Command> = Vec::new();
-        for command in batch {
-            let joins = is_drawn_here(&command) && command.key.is_none();
-            let same = |first: &Command| first.act.sequence() == command.act.sequence();
-            if !joins || !plain.first().is_none_or(same) {
-                replies.extend(self.draw(std::mem::take(&mut plain)).await);
-            }
-            if joins {
-                plain.push(command);
-            } else {
-                replies.push(self.carry_out(command).await);
-            }
-        }
-        replies.extend(self.draw(plain).await);
-        replies
+        // Boxed: a future is as large as its largest path, and is moved for each draw.
+        Box::pin(self.carry_out_each(batch)).await
     }
 
     async fn counter(&self, key: &CounterKey) -> Result<Option<CounterState>, StoreError> {

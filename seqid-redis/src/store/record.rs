@@ -1,5 +1,6 @@
 //! What a stream says of a draw: all that the durable store must be told of it, so that anybody can who finds it there.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +14,7 @@ use seqid_core::names::{IdempotencyKey, Label, Reference};
 use seqid_core::period::Period;
 use seqid_core::time::{Date, Timestamp};
 use seqid_core::{Number, Prefix, Tenant};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::counter_id::Bucket;
 use crate::history::History;
@@ -96,26 +97,46 @@ impl Record {
 /// Draws of one counter that go out together.
 #[derive(Debug)]
 pub(super) struct Written {
-    items: Vec<(Arc<Line>, u64, Said)>,
+    draws: Vec<WrittenDraw>,
+}
+
+/// A draw, or several that one event may tell of.
+#[derive(Debug)]
+struct WrittenDraw {
+    line: Arc<Line>,
+    count: u64,
+    said: Said,
+}
+
+impl WrittenDraw {
+    /// Whether both were made at one moment, on one line and by one caller.
+    fn is_like(&self, other: &Self) -> bool {
+        let (origin, others) = (&self.said.origin, &other.said.origin);
+        Arc::ptr_eq(&self.line, &other.line)
+            && self.said.at == other.said.at
+            && origin.actor == others.actor
+            && origin.client == others.client
+    }
 }
 
 impl Written {
     pub(super) const fn new() -> Self {
-        Self { items: Vec::new() }
+        Self { draws: Vec::new() }
     }
 
     /// Puts in a draw of so many numbers. Answers which of the records it is part of.
     pub(super) fn add(&mut self, line: &Arc<Line>, count: u64, said: Said) -> usize {
-        if let Some((last, so_far, before)) = self.items.last_mut()
-            && Arc::ptr_eq(last, line)
+        if let Some(last) = self.draws.last_mut()
+            && Arc::ptr_eq(&last.line, line)
             && said.may_be_one_of_many()
-            && *before == said
+            && last.said == said
         {
-            *so_far += count;
+            last.count += count;
         } else {
-            self.items.push((Arc::clone(line), count, said));
+            let line = Arc::clone(line);
+            self.draws.push(WrittenDraw { line, count, said });
         }
-        self.items.len() - 1
+        self.draws.len() - 1
     }
 
     /// The content of the entry.
@@ -131,7 +152,7 @@ impl Written {
             generation: lease.generation,
             lease: lease.id.to_string(),
             step,
-            items: self.items.iter().map(Item::of).collect(),
+            bunches: self.draws.chunk_by(WrittenDraw::is_like).map(Bunch::of).collect(),
         };
         serde_json::to_vec(&content).unwrap_or_default()
     }
@@ -139,8 +160,8 @@ impl Written {
     /// The records, once it is known which numbers they are.
     pub(super) fn records(self, lease: &Lease, first: Number, step: u64, place: &Arc<Place>) -> Vec<Record> {
         let mut next = first.get();
-        let mut records = Vec::with_capacity(self.items.len());
-        for (line, count, said) in self.items {
+        let mut records = Vec::with_capacity(self.draws.len());
+        for WrittenDraw { line, count, said } in self.draws {
             let first = Number::new(next).unwrap_or(Number::MAX);
             next = next.saturating_add(step.saturating_mul(count));
             records.push(Record {
@@ -157,7 +178,7 @@ impl Written {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.items.len()
+        self.draws.len()
     }
 }
 
@@ -203,16 +224,42 @@ impl Found {
         };
         let period = Period::named(&content.period, days).ok_or(Unreadable::Value("period"))?;
         let mut next = entry.first.get();
-        let mut draws = Vec::with_capacity(content.items.len());
-        for item in content.items {
-            let first = Number::new(next).map_err(|_| Unreadable::Value("number"))?;
-            let (step, count) = (content.step, item.count);
-            next = step
-                .checked_mul(count)
-                .and_then(|all| next.checked_add(all))
-                .filter(|_| count > 0)
-                .ok_or(Unreadable::Value("count"))?;
-            draws.push(item.read(&sequence, Run { first, step, count })?);
+        let mut draws = Vec::new();
+        for Bunch {
+            at,
+            date,
+            fields,
+            actor,
+            client,
+            items,
+        } in content.bunches
+        {
+            for item in items {
+                let first = Number::new(next).map_err(|_| Unreadable::Value("number"))?;
+                let (step, count) = (content.step, item.count);
+                next = step
+                    .checked_mul(count)
+                    .and_then(|all| next.checked_add(all))
+                    .filter(|_| count > 0)
+                    .ok_or(Unreadable::Value("count"))?;
+                let origin = Origin {
+                    actor: actor.as_deref().cloned(),
+                    client: client.as_deref().cloned(),
+                    request: item.request.map(Cow::into_owned),
+                };
+                draws.push(FoundDraw {
+                    date,
+                    fields: fields.as_ref().clone(),
+                    run: Run { first, step, count },
+                    said: Said {
+                        at: Timestamp::from_micros(at),
+                        origin: Arc::new(origin),
+                        key: item.key.map(|key| keyed(&sequence, key)).transpose()?,
+                        reference: item.reference.map(Cow::into_owned),
+                        relates_to: item.relates_to.map(Cow::into_owned),
+                    },
+                });
+            }
         }
         if next - entry.first.get() != entry.advance {
             return Err(Unreadable::Value("count"));
@@ -224,6 +271,14 @@ impl Found {
             draws,
         })
     }
+}
+
+fn keyed(
+    sequence: &SequenceKey,
+    (key, digits): (Cow<'_, IdempotencyKey>, String),
+) -> Result<Keyed, Unreadable> {
+    let digest = bytes(&digits).ok_or(Unreadable::Value("fingerprint"))?;
+    Ok(Keyed::new(sequence, key.into_owned(), Fingerprint(digest)))
 }
 
 fn date(text: &str) -> Result<Date, Unreadable> {
@@ -240,9 +295,9 @@ fn bytes(digits: &str) -> Option<[u8; 16]> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Content<'a> {
     #[serde(rename = "t")]
-    tenant: std::borrow::Cow<'a, str>,
+    tenant: Cow<'a, str>,
     #[serde(rename = "p")]
-    prefix: std::borrow::Cow<'a, str>,
+    prefix: Cow<'a, str>,
     #[serde(rename = "s", default, skip_serializing_if = "FieldValues::is_empty")]
     scope: FieldValues,
     #[serde(rename = "r")]
@@ -255,79 +310,95 @@ struct Content<'a> {
     lease: String,
     #[serde(rename = "k")]
     step: u64,
-    #[serde(rename = "i")]
-    items: Vec<Item>,
+    #[serde(rename = "b", borrow)]
+    bunches: Vec<Bunch<'a>>,
 }
 
+/// Draws of one moment that were made on one line and by one caller.
 #[derive(Debug, Serialize, Deserialize)]
-struct Item {
-    #[serde(rename = "n")]
-    count: u64,
+struct Bunch<'a> {
     /// Microseconds.
     at: i64,
-    #[serde(rename = "d")]
-    date: String,
+    #[serde(rename = "d", with = "text")]
+    date: Date,
     #[serde(rename = "f", default, skip_serializing_if = "FieldValues::is_empty")]
-    fields: FieldValues,
+    fields: Cow<'a, FieldValues>,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    actor: Option<Label>,
+    actor: Option<Cow<'a, Label>>,
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    client: Option<Label>,
-    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
-    request: Option<Label>,
-    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
-    reference: Option<Reference>,
-    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    relates_to: Option<Reference>,
-    /// The key, and the digest of its request.
-    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
-    key: Option<(IdempotencyKey, String)>,
+    client: Option<Cow<'a, Label>>,
+    #[serde(rename = "i")]
+    items: Vec<Item<'a>>,
 }
 
-impl Item {
-    fn of((line, count, said): &(Arc<Line>, u64, Said)) -> Self {
+/// One draw.
+#[derive(Debug, Serialize, Deserialize)]
+struct Item<'a> {
+    #[serde(rename = "n", default = "one", skip_serializing_if = "is_one")]
+    count: u64,
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    request: Option<Cow<'a, Label>>,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    reference: Option<Cow<'a, Reference>>,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    relates_to: Option<Cow<'a, Reference>>,
+    /// The key, and the digest of its request.
+    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
+    key: Option<(Cow<'a, IdempotencyKey>, String)>,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_one(count: &u64) -> bool {
+    *count == 1
+}
+
+/// Dates as text.
+mod text {
+    use serde::de::Error;
+
+    use super::{Cow, Date, Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(date)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Bunch<'a> {
+    /// Draws that are alike, of which there is at least one.
+    fn of(alike: &'a [WrittenDraw]) -> Self {
+        let WrittenDraw { line, said, .. } = &alike[0];
+        Self {
+            at: said.at.as_micros(),
+            date: line.date(),
+            fields: Cow::Borrowed(line.fields()),
+            actor: said.origin.actor.as_ref().map(Cow::Borrowed),
+            client: said.origin.client.as_ref().map(Cow::Borrowed),
+            items: alike.iter().map(Item::of).collect(),
+        }
+    }
+}
+
+impl<'a> Item<'a> {
+    fn of(WrittenDraw { count, said, .. }: &'a WrittenDraw) -> Self {
         let key = said.key.as_ref().map(|keyed| {
             let digits = LeaseId(keyed.fingerprint().0).to_string();
-            (keyed.key().clone(), digits)
+            (Cow::Borrowed(keyed.key()), digits)
         });
         Self {
             count: *count,
-            at: said.at.as_micros(),
-            date: line.date().to_string(),
-            fields: line.fields().clone(),
-            actor: said.origin.actor.clone(),
-            client: said.origin.client.clone(),
-            request: said.origin.request.clone(),
-            reference: said.reference.clone(),
-            relates_to: said.relates_to.clone(),
+            request: said.origin.request.as_ref().map(Cow::Borrowed),
+            reference: said.reference.as_ref().map(Cow::Borrowed),
+            relates_to: said.relates_to.as_ref().map(Cow::Borrowed),
             key,
         }
-    }
-
-    fn read(self, sequence: &SequenceKey, run: Run) -> Result<FoundDraw, Unreadable> {
-        let key = match self.key {
-            Some((key, digits)) => {
-                let digest = bytes(&digits).ok_or(Unreadable::Value("fingerprint"))?;
-                Some(Keyed::new(sequence, key, Fingerprint(digest)))
-            }
-            None => None,
-        };
-        let origin = Origin {
-            actor: self.actor,
-            client: self.client,
-            request: self.request,
-        };
-        Ok(FoundDraw {
-            date: date(&self.date)?,
-            fields: self.fields,
-            run,
-            said: Said {
-                at: Timestamp::from_micros(self.at),
-                origin: Arc::new(origin),
-                key,
-                reference: self.reference,
-                relates_to: self.relates_to,
-            },
-        })
     }
 }

@@ -1,10 +1,11 @@
 //! What was drawn in Redis is recorded in the durable store: by whoever drew it, and by anybody once that one is gone.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join;
 use seqid_core::command::{Act, Command, Freeze, Granted, Reply};
 use seqid_core::counter::CounterKey;
 use seqid_core::event::EventKind;
@@ -14,6 +15,7 @@ use seqid_core::names::Reason;
 use seqid_core::query::EventQuery;
 use seqid_core::store::{Ledger, StoreError};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::Shared;
 use super::obstacle::Obstacle;
@@ -26,6 +28,12 @@ use crate::stream::Entry;
 const BATCH: usize = 512;
 /// How many may wait for it. At some 200 bytes each that is 50 MB.
 pub(super) const MOST: usize = 250_000;
+/// While callers draw fast, so many wait: callers get the cores first.
+const MANY: usize = MOST / 2;
+/// What is drawn within so long is recorded together.
+const GATHERED: Duration = Duration::from_millis(5);
+/// How long draws wait for what must be recorded first.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// An entry that is still there after so long is of an instance that is gone.
 pub(super) const ABANDONED: Duration = Duration::from_secs(30);
 /// How many entries are read at a time.
@@ -35,21 +43,40 @@ const PAGE: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     queue: Mutex<VecDeque<Record>>,
+    /// How many there are, those that are just being recorded among them.
+    waiting: AtomicUsize,
+    /// How many entries they were of since the start.
+    added: AtomicUsize,
     /// The entries whose records are all in the durable store.
     done: Mutex<Vec<Arc<Place>>>,
-    waiting: AtomicUsize,
     reporting: tokio::sync::Mutex<()>,
     awake: Notify,
+    /// Told whenever some have been recorded.
+    recorded: Notify,
+    /// Whether the last attempt to record failed.
+    is_stuck: AtomicBool,
 }
 
 impl Reports {
     pub(super) fn add(&self, records: impl IntoIterator<Item = Record>) {
         let mut queue = lock(&self.queue);
-        let was_empty = queue.is_empty();
+        let before = queue.len();
         queue.extend(records);
-        self.waiting.store(queue.len(), Ordering::Relaxed);
-        if was_empty && !queue.is_empty() {
-            self.awake.notify_one();
+        self.waiting.fetch_add(queue.len() - before, Ordering::Relaxed);
+        drop(queue);
+        self.added.fetch_add(1, Ordering::Relaxed);
+        self.awake.notify_one();
+    }
+
+    /// The oldest records. What is left of them comes back.
+    fn take(&self) -> Taken<'_> {
+        let mut queue = lock(&self.queue);
+        let count = queue.len().min(BATCH);
+        let mut records = Vec::with_capacity(count);
+        records.extend(queue.drain(..count));
+        Taken {
+            reports: self,
+            records,
         }
     }
 
@@ -65,9 +92,65 @@ impl Reports {
         self.awake.notified().await;
     }
 
+    /// Lets more come, as long as many do, in at most so many entries.
+    pub(super) async fn gather(&self, most_entries: usize) {
+        let first = self.added.load(Ordering::Relaxed);
+        loop {
+            let before = self.waiting();
+            tokio::time::sleep(GATHERED).await;
+            let now = self.waiting();
+            let entries = self.added.load(Ordering::Relaxed).wrapping_sub(first);
+            if now >= MANY || now < before + BATCH || entries >= most_entries {
+                return;
+            }
+        }
+    }
+
+    /// Whether more may come. Where only time is needed for that, it is waited for.
+    async fn have_room(&self) -> bool {
+        let until_there_is = async {
+            loop {
+                let recorded = self.recorded.notified();
+                tokio::pin!(recorded);
+                recorded.as_mut().enable();
+                if self.waiting() < MOST {
+                    return;
+                }
+                recorded.await;
+            }
+        };
+        let is_stuck = self.is_stuck.load(Ordering::Relaxed);
+        self.waiting() < MOST || (!is_stuck && timeout(PATIENCE, until_there_is).await.is_ok())
+    }
+
     fn done_with(&self, record: &Record) {
         if record.place.is_done_with_one() {
             lock(&self.done).push(Arc::clone(&record.place));
+        }
+    }
+}
+
+/// Records out of the queue, which go back to where they were unless they are recorded.
+#[derive(Debug)]
+struct Taken<'a> {
+    reports: &'a Reports,
+    records: Vec<Record>,
+}
+
+impl Taken<'_> {
+    /// So many of them, from the front, need not be recorded any more.
+    fn are_recorded(&mut self, count: usize) {
+        self.records.drain(..count);
+        self.reports.waiting.fetch_sub(count, Ordering::Relaxed);
+        self.reports.recorded.notify_waiters();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.reports.queue);
+        for record in self.records.drain(..).rev() {
+            queue.push_front(record);
         }
     }
 }
@@ -86,32 +169,40 @@ pub(super) struct Keyed {
 
 impl<L: Ledger + 'static> Shared<L> {
     /// Why nothing more may be drawn until more is recorded.
-    pub(super) fn backlog(&self) -> Option<StoreError> {
+    pub(super) async fn backlog(&self) -> Option<StoreError> {
+        if self.reports.have_room().await {
+            return None;
+        }
         let records = self.reports.waiting();
-        (records >= MOST).then(|| Obstacle::Backlog { records }.into())
+        Some(Obstacle::Backlog { records }.into())
     }
 
-    /// Records everything that this instance drew.
+    /// Records everything that this instance has drawn so far.
     pub(super) async fn report_all(&self) -> Result<(), StoreError> {
         let _one = self.reports.reporting.lock().await;
-        loop {
-            let batch: Vec<Record> = {
-                let queue = lock(&self.reports.queue);
-                queue.iter().take(BATCH).cloned().collect()
-            };
-            if batch.is_empty() {
-                self.remove_done().await;
-                return Ok(());
-            }
-            let (recorded, ended) = self.report(&batch).await;
-            {
-                let mut queue = lock(&self.reports.queue);
-                queue.drain(..recorded);
-                self.reports.waiting.store(queue.len(), Ordering::Relaxed);
-            }
+        self.reports.is_stuck.store(false, Ordering::Relaxed);
+        // The next batch is made while one is carried out.
+        let (one, other) = join(self.report_batches(), self.report_batches()).await;
+        one.and(other)
+    }
+
+    /// Records one batch after the other until one fails. The last is one that is not full: what comes meanwhile is for the next
+    /// time, with more of it.
+    async fn report_batches(&self) -> Result<(), StoreError> {
+        let mut is_last = false;
+        while !is_last && !self.reports.is_stuck.load(Ordering::Relaxed) {
+            let mut batch = self.reports.take();
+            is_last = batch.records.len() < BATCH;
+            let (recorded, ended) = self.report(&batch.records).await;
+            batch.are_recorded(recorded);
+            drop(batch);
             self.remove_done().await;
-            ended?;
+            if ended.is_err() {
+                self.reports.is_stuck.store(true, Ordering::Relaxed);
+                return ended;
+            }
         }
+        Ok(())
     }
 
     /// Records some, in their order. Answers how many are dealt with.
@@ -370,5 +461,85 @@ impl<L: Ledger + 'static> Shared<L> {
         fields: &seqid_core::field::FieldValues,
     ) -> Result<Arc<seqid_core::line::Line>, StoreError> {
         self.lines.line(&self.ledger, counter, *date, fields).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_waiting(count: usize) -> Arc<Reports> {
+        let reports = Reports::default();
+        reports.waiting.store(count, Ordering::Relaxed);
+        Arc::new(reports)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draws_wait_for_what_is_recorded_meanwhile() {
+        let reports = with_waiting(MOST - 1);
+        assert!(reports.have_room().await, "the last place");
+        let reports = with_waiting(MOST);
+        let recording = Arc::clone(&reports);
+        tokio::spawn(async move {
+            tokio::time::sleep(PATIENCE / 2).await;
+            recording.waiting.fetch_sub(1, Ordering::Relaxed);
+            recording.recorded.notify_waiters();
+        });
+        assert!(reports.have_room().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draws_are_refused_when_nothing_is_recorded() {
+        let began = tokio::time::Instant::now();
+        let reports = with_waiting(MOST);
+        assert!(!reports.have_room().await);
+        assert_eq!(began.elapsed(), PATIENCE);
+        reports.is_stuck.store(true, Ordering::Relaxed);
+        assert!(
+            !reports.have_room().await,
+            "at once where the last attempt failed"
+        );
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+
+    /// Adds so many records, in entries of so many, every millisecond.
+    fn draw_on(reports: &Arc<Reports>, each_millisecond: usize, of_entry: usize) {
+        let reports = Arc::clone(reports);
+        tokio::spawn(async move {
+            loop {
+                reports.waiting.fetch_add(each_millisecond, Ordering::Relaxed);
+                reports
+                    .added
+                    .fetch_add(each_millisecond / of_entry, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fast_callers_go_first_until_many_records_wait() {
+        let reports = with_waiting(0);
+        draw_on(&reports, 500, 100);
+        reports.gather(usize::MAX).await;
+        let waiting = reports.waiting();
+        assert!((MANY..MANY + 5 * 500).contains(&waiting), "{waiting}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fast_callers_do_not_fill_the_stream() {
+        let reports = with_waiting(0);
+        draw_on(&reports, 500, 1);
+        reports.gather(10_000).await;
+        let waiting = reports.waiting();
+        assert!((10_000..10_000 + 5 * 500).contains(&waiting), "{waiting}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_slow_callers_draw_waits_for_a_moment_only() {
+        let began = tokio::time::Instant::now();
+        let reports = with_waiting(0);
+        draw_on(&reports, 100, 1);
+        reports.gather(usize::MAX).await;
+        assert_eq!(began.elapsed(), GATHERED);
     }
 }
