@@ -15,7 +15,7 @@ use seqid_core::time::Timestamp;
 use super::Shared;
 use super::counter::{Claim, Hold};
 use super::obstacle::Obstacle;
-use super::record::{Place, Record, Said, Written};
+use super::record::{Place, Said, Written};
 use super::reports::Keyed;
 use crate::counter_id::Bucket;
 use crate::error::Fault;
@@ -88,25 +88,31 @@ fn each(answers: Result<Vec<Drawn>, Fault>, count: usize) -> Vec<Result<Drawn, F
 
 /// The draws of each counter, in their order.
 fn by_counter(batch: Vec<Sealed>) -> Vec<(CounterKey, Vec<Sealed>)> {
+    let key_of = |sealed: &Sealed| draw_of(sealed).map(|draw| draw.line.key().clone());
+    // Most batches are of one counter.
+    if let Some(key) = batch.first().and_then(key_of)
+        && batch.iter().all(|sealed| is_of(sealed, &key))
+    {
+        return vec![(key, batch)];
+    }
     let mut places: HashMap<CounterKey, usize> = HashMap::new();
     let mut groups: Vec<(CounterKey, Vec<Sealed>)> = Vec::new();
     for sealed in batch {
-        let Some(draw) = draw_of(&sealed) else {
+        let Some(key) = key_of(&sealed) else {
             sealed.answer(Err(Obstacle::NoAnswer.into()));
             continue;
         };
-        let key = draw.line.key();
-        // Most batches are of one counter.
-        let at = match groups.last() {
-            Some((last, _)) if last == key => groups.len() - 1,
-            _ => *places.entry(key.clone()).or_insert_with(|| {
-                groups.push((key.clone(), Vec::new()));
-                groups.len() - 1
-            }),
-        };
+        let at = *places.entry(key.clone()).or_insert_with(|| {
+            groups.push((key, Vec::new()));
+            groups.len() - 1
+        });
         groups[at].1.push(sealed);
     }
     groups
+}
+
+fn is_of(sealed: &Sealed, key: &CounterKey) -> bool {
+    draw_of(sealed).is_some_and(|draw| draw.line.key() == key)
 }
 
 pub(super) fn draw_of(sealed: &Sealed) -> Option<&DrawAct> {
@@ -373,7 +379,7 @@ impl<L: Ledger + 'static> Shared<L> {
         let Ok(number) = seqid_core::Number::new(first) else {
             return;
         };
-        let records = written.records(&hold.lease, number, step, &place);
+        let mut records = written.records(&hold.lease, number, step, &place);
         let mut next = first;
         let mut keyed: Vec<Keyed> = Vec::new();
         for (sealed, record) in draws {
@@ -400,8 +406,9 @@ impl<L: Ledger + 'static> Shared<L> {
                 sealed.answer(Ok(Reply::Granted(granted)));
             }
         }
-        let of_nobody = |record: &Record| record.said.key.is_none();
-        self.reports.add(records.into_iter().filter(of_nobody));
+        // Those under a key are recorded with the question whose it is.
+        records.retain(|record| record.said.key.is_none());
+        self.reports.add(records);
         if !keyed.is_empty() {
             tokio::spawn(Arc::clone(self).report_keyed(keyed));
         }
@@ -463,6 +470,9 @@ impl Planned {
 }
 
 fn not_late(draws: Vec<Sealed>) -> Vec<Sealed> {
+    if !draws.iter().any(|sealed| sealed.command.is_late()) {
+        return draws;
+    }
     let mut in_time = Vec::with_capacity(draws.len());
     for sealed in draws {
         if sealed.command.is_late() {

@@ -28,8 +28,13 @@ use crate::stream::Entry;
 const BATCH: usize = 512;
 /// How many may wait for it. At some 200 bytes each that is 50 MB.
 pub(super) const MOST: usize = 250_000;
-/// While callers draw fast, so many wait: callers get the cores first.
+/// While callers draw fast and are many, so many wait: the cores are short then, and callers get them first. With few callers
+/// there are cores left to record beside them.
 const MANY: usize = MOST / 2;
+/// Callers are fast if they draw so many while records [gather](GATHERED), 200,000 a second.
+const FAST: usize = 1_000;
+/// They are many if an entry has so many draws.
+const CROWD: usize = 128;
 /// What is drawn within so long is recorded together.
 const GATHERED: Duration = Duration::from_millis(5);
 /// How long draws wait for what must be recorded first.
@@ -42,7 +47,8 @@ const PAGE: usize = 256;
 /// Records on their way to the durable store.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
-    queue: Mutex<VecDeque<Record>>,
+    /// Those of one entry together.
+    queue: Mutex<VecDeque<Vec<Record>>>,
     /// How many there are, those that are just being recorded among them.
     waiting: AtomicUsize,
     /// How many entries they were of since the start.
@@ -58,22 +64,25 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    pub(super) fn add(&self, records: impl IntoIterator<Item = Record>) {
-        let mut queue = lock(&self.queue);
-        let before = queue.len();
-        queue.extend(records);
-        self.waiting.fetch_add(queue.len() - before, Ordering::Relaxed);
-        drop(queue);
+    pub(super) fn add(&self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        self.waiting.fetch_add(records.len(), Ordering::Relaxed);
+        lock(&self.queue).push_back(records);
         self.added.fetch_add(1, Ordering::Relaxed);
         self.awake.notify_one();
     }
 
-    /// The oldest records. What is left of them comes back.
+    /// The oldest records, a batch or a little more. What is left of them comes back.
     fn take(&self) -> Taken<'_> {
         let mut queue = lock(&self.queue);
-        let count = queue.len().min(BATCH);
-        let mut records = Vec::with_capacity(count);
-        records.extend(queue.drain(..count));
+        let mut records = queue.pop_front().unwrap_or_default();
+        while records.len() < BATCH
+            && let Some(mut more) = queue.pop_front()
+        {
+            records.append(&mut more);
+        }
         Taken {
             reports: self,
             records,
@@ -92,15 +101,17 @@ impl Reports {
         self.awake.notified().await;
     }
 
-    /// Lets more come, as long as many do, in at most so many entries.
+    /// Lets more come, as long as many callers are fast, in at most so many entries.
     pub(super) async fn gather(&self, most_entries: usize) {
         let first = self.added.load(Ordering::Relaxed);
         loop {
-            let before = self.waiting();
+            let (waited, added) = (self.waiting(), self.added.load(Ordering::Relaxed));
             tokio::time::sleep(GATHERED).await;
             let now = self.waiting();
-            let entries = self.added.load(Ordering::Relaxed).wrapping_sub(first);
-            if now >= MANY || now < before + BATCH || entries >= most_entries {
+            let drawn = now.saturating_sub(waited);
+            let entries = self.added.load(Ordering::Relaxed).wrapping_sub(added);
+            let is_crowd = drawn >= FAST && drawn >= entries.saturating_mul(CROWD);
+            if !is_crowd || now >= MANY || added.wrapping_sub(first) >= most_entries {
                 return;
             }
         }
@@ -148,9 +159,9 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let mut queue = lock(&self.reports.queue);
-        for record in self.records.drain(..).rev() {
-            queue.push_front(record);
+        if !self.records.is_empty() {
+            let records = std::mem::take(&mut self.records);
+            lock(&self.reports.queue).push_front(records);
         }
     }
 }
@@ -371,7 +382,7 @@ impl<L: Ledger + 'static> Shared<L> {
         };
         if !is_recorded {
             // It has a number, and will have it under its key.
-            self.reports.add([record]);
+            self.reports.add(vec![record]);
             let cause = report.err().unwrap_or(Obstacle::NoAnswer.into());
             return sealed.answer(Err(StoreError::Unknown(Arc::new(cause))));
         }
@@ -502,44 +513,44 @@ mod tests {
         assert_eq!(began.elapsed(), PATIENCE);
     }
 
-    /// Adds so many records, in entries of so many, every millisecond.
-    fn draw_on(reports: &Arc<Reports>, each_millisecond: usize, of_entry: usize) {
+    /// Adds so many records in so many entries every millisecond.
+    fn draw_on(reports: &Arc<Reports>, records: usize, entries: usize) {
         let reports = Arc::clone(reports);
         tokio::spawn(async move {
             loop {
-                reports.waiting.fetch_add(each_millisecond, Ordering::Relaxed);
-                reports
-                    .added
-                    .fetch_add(each_millisecond / of_entry, Ordering::Relaxed);
+                reports.waiting.fetch_add(records, Ordering::Relaxed);
+                reports.added.fetch_add(entries, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fast_callers_go_first_until_many_records_wait() {
-        let reports = with_waiting(0);
-        draw_on(&reports, 500, 100);
-        reports.gather(usize::MAX).await;
-        let waiting = reports.waiting();
-        assert!((MANY..MANY + 5 * 500).contains(&waiting), "{waiting}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn fast_callers_do_not_fill_the_stream() {
+    async fn many_fast_callers_go_first_until_many_records_wait() {
         let reports = with_waiting(0);
         draw_on(&reports, 500, 1);
-        reports.gather(10_000).await;
+        reports.gather(usize::MAX).await;
         let waiting = reports.waiting();
-        assert!((10_000..10_000 + 5 * 500).contains(&waiting), "{waiting}");
+        assert!((MANY..MANY + 6 * 500).contains(&waiting), "{waiting}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_slow_callers_draw_waits_for_a_moment_only() {
-        let began = tokio::time::Instant::now();
+    async fn they_do_not_fill_the_stream() {
         let reports = with_waiting(0);
-        draw_on(&reports, 100, 1);
-        reports.gather(usize::MAX).await;
-        assert_eq!(began.elapsed(), GATHERED);
+        draw_on(&reports, 500, 1);
+        reports.gather(100).await;
+        let entries = reports.added.load(Ordering::Relaxed);
+        assert!((100..100 + 11).contains(&entries), "{entries}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_slow_or_few_callers_draw_waits_for_a_moment_only() {
+        for (records, entries) in [(100, 1), (500, 8)] {
+            let began = tokio::time::Instant::now();
+            let reports = with_waiting(0);
+            draw_on(&reports, records, entries);
+            reports.gather(usize::MAX).await;
+            assert_eq!(began.elapsed(), GATHERED, "{records} in {entries}");
+        }
     }
 }
