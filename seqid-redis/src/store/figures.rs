@@ -19,7 +19,7 @@ const PAGE: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Figures {
-    /// How many draws wait to be recorded in the durable store. Beyond 250,000 nothing is drawn.
+    /// How many draws wait to be recorded in the durable store. From 250,000 on nothing more is drawn before some are.
     pub unrecorded: usize,
     /// How many ranges were taken up, lent by this instance or by another.
     pub leased: u64,
