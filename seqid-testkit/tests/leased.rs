@@ -28,6 +28,7 @@ use seqid_core::{
     Tenant,
 };
 use seqid_testkit::broken::{Broken, Lie};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 type Memory = Arc<MemoryStore>;
@@ -215,14 +216,96 @@ async fn leases_grow_while_they_are_used_up_soon_and_not_beyond_the_largest_gap(
         process.draw().await;
         ends.insert(process.next().await - 1);
     }
-    assert_eq!(ends.into_iter().collect::<Vec<_>>(), [16, 48, 112, 212, 312]);
+    // Each is leased while half of the one before it is left, and is at most half of what may be unknown.
+    let ends: Vec<_> = ends.into_iter().collect();
+    assert_eq!(ends, [16, 48, 98, 148, 198, 248, 298, 348]);
     process
         .clock
         .set(process.clock.now().saturating_add(Duration::from_secs(10)));
-    for _ in 0..13 {
+    for _ in 0..25 {
         process.draw().await;
     }
-    assert_eq!(process.next().await, 363);
+    assert_eq!(process.next().await, 374);
+}
+
+#[tokio::test]
+async fn no_more_than_the_largest_gap_is_unknown_with_a_run_ahead() {
+    let (store, clock) = memory();
+    let dead = Process::new(&store, &clock, "one", 1);
+    dead.define(|spec| spec.largest_gap = Some(100)).await;
+    for number in 1..=275 {
+        assert_eq!(dead.draw().await, number);
+    }
+    drop(dead);
+    let next = Process::new(&store, &clock, "one", 2);
+    assert_eq!(next.draw().await, 349);
+    assert_eq!(next.marked().await, ["unknown 249..348", "pending 349..364"]);
+    next.require_sound().await;
+}
+
+/// Lengthens leases only while there are permits.
+#[derive(Debug)]
+struct Slow(Arc<Semaphore>);
+
+#[async_trait]
+impl Lie for Slow {
+    async fn apply(&self, truth: &MemoryStore, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
+        if batch.iter().any(|command| matches!(command.act, Act::Extend(_))) {
+            self.0.acquire().await.unwrap().forget();
+        }
+        truth.apply(batch).await
+    }
+}
+
+#[tokio::test]
+async fn one_caller_leases_the_next_run_while_others_draw() {
+    let (_, clock) = memory();
+    let permits = Arc::new(Semaphore::new(0));
+    let store = Arc::new(Broken::new(Slow(Arc::clone(&permits)), Arc::clone(&clock)));
+    let leased = Arc::new(Leased::new(
+        store,
+        Label::new("one").unwrap(),
+        clock.clone() as _,
+        Seed(1),
+    ));
+    let issuer = Arc::new(
+        Issuer::builder(Arc::new(Arc::clone(&leased)))
+            .clock(clock as _)
+            .build(),
+    );
+    let spec = DefinitionSpec {
+        mode: Some(Mode::Leased),
+        ..DefinitionSpec::of_format("INV-{seq}")
+    };
+    issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+    let draw = async || {
+        issuer
+            .draw(DrawRequest::new(inv()))
+            .await
+            .unwrap()
+            .run
+            .first
+            .get()
+    };
+    for number in 1..=8 {
+        assert_eq!(draw().await, number);
+    }
+    let next = Arc::clone(&issuer);
+    let waits = tokio::spawn(async move { next.draw(DrawRequest::new(inv())).await });
+    tokio::task::yield_now().await;
+    for number in 9..=15 {
+        assert_eq!(draw().await, number);
+    }
+    assert!(!waits.is_finished());
+    permits.add_permits(1);
+    assert_eq!(waits.await.unwrap().unwrap().run.first.get(), 16);
+    // The next run is there.
+    for number in 17..=32 {
+        assert_eq!(draw().await, number);
+    }
+    assert_eq!(permits.available_permits(), 0);
+    leased.give_back().await.unwrap();
+    assert_eq!(leased.counter(&counter()).await.unwrap().unwrap().next, 33);
 }
 
 #[tokio::test]

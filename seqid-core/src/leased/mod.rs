@@ -1,8 +1,9 @@
 //! Sequences of mode leased at memory speed: numbers are leased from a durable store in runs, and drawn from those.
 //!
-//! The numbers of one process rise; those of several are mixed. A run lasts about a tenth of a second, and is never longer
-//! than the sequence's `largest_gap`: that many numbers are unknown to the auditor after a crash. What was drawn is recorded
-//! when a run is used up, and at the end; a clean end gives back what was not needed.
+//! The numbers of one process rise; those of several are mixed. A run lasts about a tenth of a second. The next one is leased by
+//! whoever finds half of a run used up, while others draw. Both together are never longer than the sequence's `largest_gap`: that
+//! many numbers are unknown to the auditor after a crash. What was drawn is recorded when a run is used up, and at the end; a
+//! clean end gives back what was not needed.
 //!
 //! Carried out by the store itself, because the audit is to have them one by one: draws under an idempotency key or with a
 //! reference, reservations, documents whose ids show free fields or the instant of issue, and batches of more numbers than a
@@ -139,12 +140,30 @@ impl<S: Ledger> Leased<S> {
         Ok(leased.then_some(stock))
     }
 
+    /// Leases the numbers behind a run, of which half is used up. Others draw meanwhile.
+    async fn follow(&self, stock: &Stock, run: &Arc<LeasedRun>) {
+        // Whoever changes something that leases stand in the way of takes them back at once.
+        let Ok(closed) = self.barrier.try_read() else {
+            return;
+        };
+        if *closed {
+            return;
+        }
+        // Whoever uses the run up is told of an error.
+        let _told_later = stock.follow(&self.lessee, run).await;
+    }
+
     /// Draws numbers from memory. `None` where the store is to draw them itself.
     async fn draw(&self, draw: &Draw) -> Result<Option<Taken>, StoreError> {
         let count = u64::from(draw.count);
         let mut stock = self.stock(&draw.line);
         while let Some(found) = stock {
             let run = found.run();
+            if let Some(run) = &run
+                && run.is_to_be_followed()
+            {
+                self.follow(&found, run).await;
+            }
             if let Some(taken) = run.as_ref().and_then(|run| run.take(count)) {
                 return Ok(Some(taken));
             }

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::counter::Run;
 use crate::lease::{Lease, LeaseId};
@@ -13,6 +13,8 @@ pub(super) struct LeasedRun {
     run: Run,
     /// How many were taken, or asked for in vain.
     taken: AtomicU64,
+    /// Whether the numbers behind it were asked for.
+    followed: AtomicBool,
 }
 
 /// Numbers that were taken out of a lease.
@@ -35,6 +37,7 @@ impl LeasedRun {
             epoch: lease.epoch,
             run,
             taken: AtomicU64::new(0),
+            followed: AtomicBool::new(false),
         }
     }
 
@@ -85,6 +88,18 @@ impl LeasedRun {
             generation,
             epoch,
         })
+    }
+
+    /// Whether nothing is left of it.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.run.count
+    }
+
+    /// Whether half of it is used up. True for one caller alone, who is to ask for the numbers behind it.
+    pub(super) fn is_to_be_followed(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.run.count.div_ceil(2)
+            && !self.followed.load(Ordering::Relaxed)
+            && !self.followed.swap(true, Ordering::Relaxed)
     }
 
     /// Gives no more numbers from now on. Answers those that were taken, and those that were not.
@@ -148,6 +163,17 @@ mod tests {
         assert_eq!(run.take(1), None);
         let (used, left) = run.seal();
         assert_eq!((numbers(used), left), (vec![5, 15, 25, 35], None));
+    }
+
+    #[test]
+    fn one_caller_is_told_that_half_is_used_up() {
+        let run = run(1, 1, 5);
+        run.take(2);
+        assert!(!run.is_to_be_followed());
+        run.take(1);
+        assert!(run.is_to_be_followed());
+        run.take(1);
+        assert!(!run.is_to_be_followed());
     }
 
     #[test]

@@ -23,6 +23,7 @@ const SOON: Duration = Duration::from_millis(100);
 /// The leased numbers of one counter for documents of one date.
 #[derive(Debug)]
 pub(super) struct Stock {
+    /// What numbers are taken from. Locked after `fill`, where both are.
     run: std::sync::Mutex<Option<Arc<LeasedRun>>>,
     fill: Mutex<Fill>,
 }
@@ -34,6 +35,8 @@ struct Fill {
     lease: Option<Lease>,
     /// Asked for before, with an outcome that is not known.
     asked: Option<LeaseId>,
+    /// The numbers behind the run that is in use, which nobody has taken from yet.
+    ahead: Option<Arc<LeasedRun>>,
     /// Drawn, and not recorded yet.
     unreported: Vec<(LeaseId, Run, Timestamp)>,
     /// The first number of the lease that was not drawn, where nothing is drawn from it any more.
@@ -52,6 +55,7 @@ impl Stock {
                 line: Arc::clone(line),
                 lease: None,
                 asked: None,
+                ahead: None,
                 unreported: Vec::new(),
                 undrawn: None,
                 cleared: false,
@@ -87,6 +91,11 @@ impl Stock {
         if self.run().is_some_and(|run| !is_used_up(&run)) {
             return Ok(true);
         }
+        if self.goes_on_ahead(lessee, &mut fill) {
+            // Others draw from it meanwhile. What cannot be recorded now is before anything more is leased.
+            let _tried_again = fill.report(lessee).await;
+            return Ok(true);
+        }
         if !fill.cleared {
             lessee.lose_earlier(line).await?;
             fill.cleared = true;
@@ -110,6 +119,42 @@ impl Stock {
         Ok(true)
     }
 
+    /// Leases the numbers behind a run while it is in use, so that nobody waits when it is used up. What was drawn before is
+    /// recorded first: no more than `largest_gap` numbers are ever of unknown use.
+    pub(super) async fn follow<S: Ledger>(
+        &self,
+        lessee: &Lessee<S>,
+        run: &Arc<LeasedRun>,
+    ) -> Result<(), StoreError> {
+        let Ok(mut fill) = self.fill.try_lock() else {
+            return Ok(());
+        };
+        if fill.ahead.is_some() || !self.run().is_some_and(|current| Arc::ptr_eq(&current, run)) {
+            return Ok(());
+        }
+        fill.report(lessee).await?;
+        let most = fill.line.definition().largest_gap();
+        fill.resize(lessee.clock.now(), most);
+        let wanted = fill.size.min(most.saturating_sub(run.count()));
+        if wanted > 0 {
+            fill.ahead = fill.extend(lessee, wanted).await?.map(Arc::new);
+        }
+        Ok(())
+    }
+
+    /// Takes the run that is ahead into use, if there is one and nothing is left of the one before it.
+    fn goes_on_ahead<S>(&self, lessee: &Lessee<S>, fill: &mut Fill) -> bool {
+        if fill.ahead.is_none() || self.run().is_some_and(|run| !run.is_used_up()) {
+            return false;
+        }
+        let ahead = fill.ahead.take();
+        let before = std::mem::replace(&mut *self.current(), ahead);
+        if let Some(before) = before {
+            fill.note(&before, lessee.clock.now());
+        }
+        true
+    }
+
     /// Records what was drawn, and gives back the rest.
     pub(super) async fn flush<S: Ledger>(&self, lessee: &Lessee<S>) -> Result<(), StoreError> {
         let mut fill = self.fill.lock().await;
@@ -124,18 +169,24 @@ impl Stock {
 
     /// Takes no more from the run. What was drawn and what was not is remembered until the store knows it.
     fn seal<S>(&self, lessee: &Lessee<S>, fill: &mut Fill) {
+        let ahead = fill.ahead.take().map(|ahead| ahead.first());
         let Some(run) = self.current().take() else {
             return;
         };
-        let (drawn, left) = run.seal();
-        let now = lessee.clock.now();
-        fill.unreported
-            .extend(drawn.map(|drawn| (run.lease(), drawn, now)));
-        fill.undrawn = left.map(|left| left.first.get());
+        let left = fill.note(&run, lessee.clock.now());
+        fill.undrawn = left.or(ahead);
     }
 }
 
 impl Fill {
+    /// Remembers what was drawn from a run, which gives no more. Answers the first number that was not.
+    fn note(&mut self, run: &LeasedRun, now: Timestamp) -> Option<u64> {
+        let (drawn, left) = run.seal();
+        self.unreported
+            .extend(drawn.map(|drawn| (run.lease(), drawn, now)));
+        left.map(|left| left.first.get())
+    }
+
     async fn report<S: Ledger>(&mut self, lessee: &Lessee<S>) -> Result<(), StoreError> {
         while let Some((lease, run, at)) = self.unreported.first().copied() {
             let report = Report {
@@ -175,6 +226,28 @@ impl Fill {
         Ok(())
     }
 
+    /// The numbers behind those of the lease. `None` where it cannot go on.
+    async fn extend<S: Ledger>(
+        &mut self,
+        lessee: &Lessee<S>,
+        count: u64,
+    ) -> Result<Option<LeasedRun>, StoreError> {
+        let Some((id, run)) = self.lease.as_ref().and_then(|lease| Some((lease.id, lease.run?))) else {
+            return Ok(None);
+        };
+        let extend = ExtendLease {
+            line: Arc::clone(&self.line),
+            id,
+            last: run.last(),
+            count,
+        };
+        match lessee.lease(Act::Extend(extend)).await {
+            Ok(extended) => Ok(Some(self.goes_on(extended, Some(run)))),
+            Err(StoreError::Refused(Refusal::LeaseBuried(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The numbers behind those of the lease, or those of another one.
     async fn lease<S: Ledger>(
         &mut self,
@@ -182,20 +255,11 @@ impl Fill {
         line: &Arc<Line>,
         count: u64,
     ) -> Result<LeasedRun, StoreError> {
-        if let Some(lease) = &self.lease
-            && let Some(run) = lease.run
-        {
-            let extend = ExtendLease {
-                line: Arc::clone(&self.line),
-                id: lease.id,
-                last: run.last(),
-                count,
-            };
-            match lessee.lease(Act::Extend(extend)).await {
-                Ok(extended) => return Ok(self.goes_on(extended, Some(run))),
-                Err(StoreError::Refused(Refusal::LeaseBuried(_))) => self.end(lessee, run.next()).await?,
-                Err(error) => return Err(error),
-            }
+        if let Some(run) = self.extend(lessee, count).await? {
+            return Ok(run);
+        }
+        if let Some(run) = self.lease.as_ref().and_then(|lease| lease.run) {
+            self.end(lessee, run.next()).await?;
         }
         self.line = Arc::clone(line);
         let id = *self.asked.get_or_insert_with(|| lessee.next_id());
@@ -237,7 +301,9 @@ impl Fill {
         run
     }
 
+    /// As long as the pace asks for, and at most half of what may be of unknown use: there is one run in use, and one ahead.
     fn resize(&mut self, now: Timestamp, most: u64) {
+        let most = most.div_ceil(2);
         let lasted = Duration::from_micros(now.as_micros().abs_diff(self.leased_at.as_micros()));
         if lasted < SOON {
             self.size = self.size.saturating_mul(2);
