@@ -519,3 +519,44 @@ async fn what_could_not_be_given_back_while_the_store_was_away_is_given_back_lat
     assert!(leased.marks(&counter(), None, 10).await.unwrap().is_empty());
     assert_eq!(leased.counter(&counter()).await.unwrap().unwrap().next, 21);
 }
+
+/// Lengthens leases and says nothing of it.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl Lie for Silent {
+    async fn apply(&self, truth: &MemoryStore, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
+        let extends = batch.iter().any(|command| matches!(command.act, Act::Extend(_)));
+        let replies = truth.apply(batch).await;
+        if extends {
+            let lost = Arc::new(std::io::Error::other("lost"));
+            return vec![Err(StoreError::Unknown(lost)); replies.len()];
+        }
+        replies
+    }
+}
+
+#[tokio::test]
+async fn what_was_leased_with_an_answer_that_was_lost_is_given_back() {
+    let (_, clock) = memory();
+    let store = Arc::new(Broken::new(Silent, Arc::clone(&clock)));
+    let name = Label::new("one").unwrap();
+    let leased = Arc::new(Leased::new(store, name, clock.clone() as _, Seed(1)));
+    let issuer = Issuer::builder(Arc::new(Arc::clone(&leased)))
+        .clock(clock as _)
+        .build();
+    let spec = DefinitionSpec {
+        mode: Some(Mode::Leased),
+        ..DefinitionSpec::of_format("INV-{seq}")
+    };
+    issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+    for number in 1..=10 {
+        let issued = issuer.draw(DrawRequest::new(inv())).await.unwrap();
+        assert_eq!(issued.run.first.get(), number);
+    }
+    assert_eq!(leased.counter(&counter()).await.unwrap().unwrap().next, 49);
+    leased.give_back().await.unwrap();
+    assert_eq!(leased.counter(&counter()).await.unwrap().unwrap().next, 11);
+    assert!(leased.marks(&counter(), None, 10).await.unwrap().is_empty());
+}

@@ -210,18 +210,24 @@ impl Fill {
 
     /// Ends the lease, of which none was drawn from this number on.
     async fn end<S: Ledger>(&mut self, lessee: &Lessee<S>, from: u64) -> Result<(), StoreError> {
-        let Some(lease) = self.lease.clone() else {
-            return Ok(());
-        };
-        let end = EndLease {
-            line: Arc::clone(&self.line),
-            end: LeaseEnd::Unused { from },
-            lease,
-        };
-        lessee.apply(Act::EndLease(end)).await?;
-        self.undrawn = None;
-        if let Some(lease) = self.lease.take() {
-            lessee.forget(lease.id);
+        while let Some(lease) = self.lease.clone() {
+            let end = EndLease {
+                line: Arc::clone(&self.line),
+                end: LeaseEnd::Unused { from },
+                lease: lease.clone(),
+            };
+            match lessee.apply(Act::EndLease(end)).await {
+                Ok(_) => {
+                    self.undrawn = None;
+                    self.lease = None;
+                    lessee.forget(lease.id);
+                }
+                // It was lengthened, with an answer that was lost.
+                Err(StoreError::Refused(Refusal::LeaseChanged {
+                    current: Some(current),
+                })) if current.id == lease.id && *current != lease => self.lease = Some(*current),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
