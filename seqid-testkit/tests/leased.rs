@@ -243,6 +243,23 @@ async fn no_more_than_the_largest_gap_is_unknown_with_a_run_ahead() {
     next.require_sound().await;
 }
 
+/// What leases from a store that does not always do as it is told.
+async fn over<L: Lie + 'static>(lie: L) -> (Arc<Leased<Arc<Broken<L>>>>, Arc<Issuer>) {
+    let (_, clock) = memory();
+    let store = Arc::new(Broken::new(lie, Arc::clone(&clock)));
+    let name = Label::new("one").unwrap();
+    let leased = Arc::new(Leased::new(store, name, clock.clone() as _, Seed(1)));
+    let issuer = Issuer::builder(Arc::new(Arc::clone(&leased)))
+        .clock(clock as _)
+        .build();
+    let spec = DefinitionSpec {
+        mode: Some(Mode::Leased),
+        ..DefinitionSpec::of_format("INV-{seq}")
+    };
+    issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+    (leased, Arc::new(issuer))
+}
+
 /// Lengthens leases only while there are permits.
 #[derive(Debug)]
 struct Slow(Arc<Semaphore>);
@@ -259,25 +276,8 @@ impl Lie for Slow {
 
 #[tokio::test]
 async fn one_caller_leases_the_next_run_while_others_draw() {
-    let (_, clock) = memory();
     let permits = Arc::new(Semaphore::new(0));
-    let store = Arc::new(Broken::new(Slow(Arc::clone(&permits)), Arc::clone(&clock)));
-    let leased = Arc::new(Leased::new(
-        store,
-        Label::new("one").unwrap(),
-        clock.clone() as _,
-        Seed(1),
-    ));
-    let issuer = Arc::new(
-        Issuer::builder(Arc::new(Arc::clone(&leased)))
-            .clock(clock as _)
-            .build(),
-    );
-    let spec = DefinitionSpec {
-        mode: Some(Mode::Leased),
-        ..DefinitionSpec::of_format("INV-{seq}")
-    };
-    issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+    let (leased, issuer) = over(Slow(Arc::clone(&permits))).await;
     let draw = async || {
         issuer
             .draw(DrawRequest::new(inv()))
@@ -494,19 +494,8 @@ impl Lie for Away {
 
 #[tokio::test]
 async fn what_could_not_be_given_back_while_the_store_was_away_is_given_back_later() {
-    let (_, clock) = memory();
     let away = Arc::new(AtomicBool::new(false));
-    let store = Arc::new(Broken::new(Away(Arc::clone(&away)), Arc::clone(&clock)));
-    let name = Label::new("one").unwrap();
-    let leased = Arc::new(Leased::new(store, name, clock.clone() as _, Seed(1)));
-    let issuer = Issuer::builder(Arc::new(Arc::clone(&leased)))
-        .clock(clock as _)
-        .build();
-    let spec = DefinitionSpec {
-        mode: Some(Mode::Leased),
-        ..DefinitionSpec::of_format("INV-{seq}")
-    };
-    issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+    let (leased, issuer) = over(Away(Arc::clone(&away))).await;
     issuer.draw(DrawRequest::new(inv()).count(10)).await.unwrap();
     away.store(true, Ordering::SeqCst);
     let refused = issuer.draw(DrawRequest::new(inv()).count(10)).await.unwrap_err();
@@ -539,18 +528,7 @@ impl Lie for Silent {
 
 #[tokio::test]
 async fn what_was_leased_with_an_answer_that_was_lost_is_given_back() {
-    let (_, clock) = memory();
-    let store = Arc::new(Broken::new(Silent, Arc::clone(&clock)));
-    let name = Label::new("one").unwrap();
-    let leased = Arc::new(Leased::new(store, name, clock.clone() as _, Seed(1)));
-    let issuer = Issuer::builder(Arc::new(Arc::clone(&leased)))
-        .clock(clock as _)
-        .build();
-    let spec = DefinitionSpec {
-        mode: Some(Mode::Leased),
-        ..DefinitionSpec::of_format("INV-{seq}")
-    };
-    issuer.define(DefineRequest::new(inv(), spec)).await.unwrap();
+    let (leased, issuer) = over(Silent).await;
     for number in 1..=10 {
         let issued = issuer.draw(DrawRequest::new(inv())).await.unwrap();
         assert_eq!(issued.run.first.get(), number);
