@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use seqid_benches::{
-    Bar, Embedded, Folder, HandMade, Table, Unit, Until, current_thread, draws, empty_page_caches,
-    interleaved, is_bench_run, multi_thread, percentile,
+    Bar, Embedded, Folder, HandMade, Table, Unit, Until, current_thread, draws, interleaved, is_bench_run,
+    multi_thread, percentile,
 };
 use seqid_core::numbering::DrawRequest;
 use seqid_core::{DefinitionSpec, Issuer, Numbering, Prefix};
@@ -35,7 +35,6 @@ impl Drawn {
     fn rate(&self, runtime: &Runtime, callers: usize, batches: &mut Vec<f64>) -> Result<f64> {
         let prefix = self.prefix.clone();
         let request = move |_| DrawRequest::new(prefix.clone());
-        empty_page_caches()?;
         let drawn = draws(&self.embedded.issuer, callers, Until::Elapsed(ROUND), request);
         let rate = runtime.block_on(drawn)?.rate();
         batches.push(self.embedded.batches.take_mean());
@@ -92,10 +91,7 @@ fn main() -> Result<()> {
             ROUNDS,
             [
                 &mut || drawn.rate(&many, callers, &mut of_many),
-                &mut || {
-                    empty_page_caches()?;
-                    Ok(hand_made.run(callers, ROUND)?.rate())
-                },
+                &mut || Ok(hand_made.run(callers, ROUND)?.rate()),
                 &mut || drawn.rate(&one, callers, &mut of_one),
             ],
         )?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use seqid_benches::{
-    Bar, Embedded, Folder, Table, Unit, Until, copy_store, draws, empty_page_caches, interleaved,
-    is_bench_run, multi_thread, nth_key,
+    Bar, Embedded, Folder, Table, Unit, Until, copy_store, draws, interleaved, is_bench_run, multi_thread,
+    nth_key,
 };
 use seqid_core::numbering::DrawRequest;
 use seqid_core::{DefinitionSpec, Prefix};
@@ -57,7 +57,6 @@ fn main() -> Result<()> {
         let mut with_keys = || {
             let (prefix, first) = (prefix.clone(), next.get());
             let request = move |n| keyed(&prefix, first + n);
-            empty_page_caches()?;
             let done = runtime.block_on(draws(&with.issuer, callers, Until::Elapsed(ROUND), request))?;
             // A caller takes a place that it does not use when it stops.
             next.set(first + done.calls + callers as u64);
@@ -66,7 +65,6 @@ fn main() -> Result<()> {
         let mut without_keys = || {
             let prefix = prefix.clone();
             let request = move |_| DrawRequest::new(prefix.clone());
-            empty_page_caches()?;
             let done = runtime.block_on(draws(&without.issuer, callers, Until::Elapsed(ROUND), request))?;
             Ok(done.rate())
         };

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use seqid_benches::{
-    Bar, Embedded, Folder, Table, Unit, Until, closed_loop, draws, empty_page_caches, interleaved,
-    is_bench_run, multi_thread,
+    Bar, Embedded, Folder, Table, Unit, Until, closed_loop, draws, interleaved, is_bench_run, multi_thread,
 };
 use seqid_core::numbering::{DrawRequest, ReserveRequest, SettleRequest};
 use seqid_core::{DefinitionSpec, Numbering, Prefix};
@@ -45,7 +44,6 @@ async fn reserve(
 fn draw(embedded: &Embedded, callers: usize, prefix: &Prefix, runtime: &Runtime) -> Result<f64> {
     let prefix = prefix.clone();
     let request = move |_| DrawRequest::new(prefix.clone());
-    empty_page_caches()?;
     let drawn = draws(&embedded.issuer, callers, Until::Elapsed(ROUND), request);
     Ok(runtime.block_on(drawn)?.rate())
 }
@@ -67,14 +65,8 @@ fn main() -> Result<()> {
             ROUNDS,
             [
                 &mut || {
-                    empty_page_caches()?;
-                    runtime.block_on(reserve(
-                        &embedded,
-                        callers,
-                        Until::Elapsed(ROUND),
-                        &confirmed,
-                        true,
-                    ))
+                    let until = Until::Elapsed(ROUND);
+                    runtime.block_on(reserve(&embedded, callers, until, &confirmed, true))
                 },
                 &mut || draw(&embedded, callers, &drawn, &runtime),
             ],

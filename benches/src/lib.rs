@@ -21,5 +21,5 @@ pub use folder::{Folder, copy_store};
 pub use hand_made::HandMade;
 pub use random::{nth_key, scrambled};
 pub use report::{Bar, Table, Unit, percentile};
-pub use rounds::{empty_page_caches, interleaved, is_bench_run};
+pub use rounds::{interleaved, is_bench_run};
 pub use serving::Serving;

@@ -1,5 +1,4 @@
 use anyhow::Result;
-use rusqlite::Connection;
 
 /// Runs the sides in turn, A B A B, so that what disturbs the machine disturbs all of them. The figures of each side.
 ///
@@ -16,18 +15,6 @@ pub fn interleaved<const SIDES: usize>(
         }
     }
     Ok(figures)
-}
-
-/// Empties the page caches of all SQLite connections of the process.
-///
-/// They are one cache when SQLite was compiled with `SQLITE_ENABLE_MEMORY_MANAGEMENT`, as it is here: a side that has
-/// filled its part of it would have the other side read the same pages again and again.
-///
-/// # Errors
-/// Those of SQLite.
-pub fn empty_page_caches() -> Result<()> {
-    // A database in memory would not be part of the cache; one without a name is in a file of its own.
-    Ok(Connection::open("")?.execute_batch("PRAGMA shrink_memory")?)
 }
 
 /// Whether `cargo bench` started the program: `cargo test --benches` starts it too, and wants no figures.
