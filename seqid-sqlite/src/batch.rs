@@ -25,6 +25,7 @@ use crate::keys::KeyIndex;
 use crate::leases;
 use crate::marks::{self, MarkRow};
 use crate::newest::{Committed, Newest, Row};
+use crate::pace::Pace;
 use crate::rows::{self, Advance, EventRow, signed};
 use crate::sweep::Sweep;
 
@@ -252,6 +253,7 @@ impl<'a> Batch<'a> {
         &mut self,
         intake: &Intake,
         sealed: &mut Vec<Sealed>,
+        pace: &mut Pace,
     ) -> Result<Vec<Result<Reply, Refusal>>, Fault> {
         let began = Instant::now();
         let mut replies = Vec::with_capacity(sealed.len());
@@ -264,9 +266,11 @@ impl<'a> Batch<'a> {
             if sealed.len() < LARGEST && began.elapsed() < LONGEST {
                 intake.take(LARGEST - sealed.len(), sealed);
                 // Among several callers more are about to come: give way to them once. A lone one is not waited for.
-                if sealed.len() == replies.len() && replies.len() > 1 {
+                if sealed.len() == replies.len() && replies.len() > 1 && pace.gives_way() {
+                    let gave_way = Instant::now();
                     std::thread::yield_now();
                     intake.take(LARGEST - sealed.len(), sealed);
+                    pace.note(sealed.len() - replies.len(), gave_way.elapsed());
                 }
             }
         }

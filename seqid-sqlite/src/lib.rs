@@ -13,6 +13,7 @@ mod keys;
 mod leases;
 mod marks;
 mod newest;
+mod pace;
 mod read;
 mod recover;
 mod rows;

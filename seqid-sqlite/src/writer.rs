@@ -26,6 +26,7 @@ use crate::database::{self, FileId, Identity, Lock};
 use crate::error::{Fault, OpenError, Rescued, Restored};
 use crate::index::IndexReader;
 use crate::newest::Newest;
+use crate::pace::Pace;
 use crate::rows::signed;
 use crate::sidecar::sync_folder_of;
 
@@ -186,6 +187,7 @@ pub(crate) struct Writer {
     /// What was committed last.
     known: Identity,
     newest: Arc<Newest>,
+    pace: Pace,
     served: Instant,
     sidecar_written: Instant,
     sidecar_position: u64,
@@ -233,6 +235,7 @@ impl Writer {
             sidecar_position: known.last_position,
             known,
             newest,
+            pace: Pace::default(),
             engine: Some(engine),
             served: Instant::now(),
             sidecar_written: Instant::now(),
@@ -347,7 +350,9 @@ impl Writer {
         acknowledgements: &[Acknowledgement],
     ) -> Result<Replies, StoreError> {
         let intake = Arc::clone(&self.intake);
-        let together = self.commit(acknowledgements, |batch| batch.fill(&intake, sealed));
+        let mut pace = self.pace;
+        let together = self.commit(acknowledgements, |batch| batch.fill(&intake, sealed, &mut pace));
+        self.pace = pace;
         match together {
             Ok(replies) => Ok(replies
                 .into_iter()
