@@ -104,6 +104,7 @@ pub(crate) fn settle(request: SettleRequest) -> Settle {
             request_id: String::new(),
             client_id,
             tenant,
+            generation: None,
         }),
     }
 }
@@ -131,6 +132,7 @@ pub(crate) fn void(request: VoidRequest, key: Option<&IdempotencyKey>) -> proto:
         request_id: text(key),
         client_id: text(request.origin.client.as_ref()),
         tenant,
+        generation: request.generation,
     }
 }
 

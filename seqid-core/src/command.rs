@@ -252,6 +252,8 @@ pub struct Void {
     pub first: Number,
     /// How many numbers of the counter.
     pub count: u64,
+    /// The only generation whose numbers are meant.
+    pub generation: Option<u32>,
     /// Why.
     pub reason: Reason,
 }

@@ -31,6 +31,7 @@ pub(crate) async fn void(
 ) -> Result<Response, Problem> {
     let (target, named) = body.target(&caller)?;
     let mut request = VoidRequest::new(target, body.reason);
+    request.generation = body.generation;
     request.key = key;
     request.origin = caller.origin(body.client_id);
     let voided = service.carry_out(service.numbering.void(request)).await;

@@ -313,6 +313,7 @@ impl Numbering for Client {
             }
         };
         body.insert("reason".into(), json!(request.reason));
+        body.insert("generation".into(), json!(request.generation));
         let call = Call::post("/api/v1/void", &tenant, body.into()).under(request.key);
         let Answer { document, replayed } = self
             .send(call.header("x-request-id", request.origin.request))

@@ -82,6 +82,10 @@ pub(crate) struct Void {
     #[command(flatten)]
     which: Which,
 
+    /// Refuse numbers of another generation than this one, which the answer that issued them names
+    #[arg(long, value_name = "GENERATION", conflicts_with = "reservation")]
+    generation: Option<u32>,
+
     /// Why, for the auditor
     #[arg(long, value_name = "TEXT")]
     reason: Reason,
@@ -99,6 +103,7 @@ impl Void {
         let target = self.target(desk)?;
         let key = desk.key(self.key.as_ref())?;
         let mut request = VoidRequest::new(target, self.reason);
+        request.generation = self.generation;
         request.key = Some(key.clone());
         request.origin = desk.origin();
         let voided = desk.numbering().void(request).await;

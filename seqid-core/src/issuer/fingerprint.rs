@@ -79,11 +79,18 @@ pub(super) fn of_reserve(request: &DrawRequest, ttl: Duration) -> Fingerprint {
     encoder.finish()
 }
 
-pub(super) fn of_void(counter: &CounterSelector, first: Number, last: Number) -> Fingerprint {
+pub(super) fn of_void(
+    counter: &CounterSelector,
+    (first, last): (Number, Number),
+    generation: Option<u32>,
+) -> Fingerprint {
     let mut encoder = Encoder::new("void");
     encoder.counter(counter);
     encoder.0.update(first.get().to_be_bytes());
     encoder.0.update(last.get().to_be_bytes());
+    if let Some(generation) = generation {
+        encoder.0.update(generation.to_be_bytes());
+    }
     encoder.finish()
 }
 

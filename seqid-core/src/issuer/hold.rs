@@ -209,9 +209,13 @@ impl Issuer {
     pub(super) async fn void_numbers(&self, request: VoidRequest) -> Result<VoidedNumbers, Error> {
         let (counter, first, last) = self.named_numbers(request.target).await?;
         let key = SequenceKey::new(counter.tenant.clone(), counter.prefix.clone());
-        let keyed = request
-            .key
-            .map(|name| Keyed::new(&key, name, fingerprint::of_void(&counter, first, last)));
+        let keyed = request.key.map(|name| {
+            Keyed::new(
+                &key,
+                name,
+                fingerprint::of_void(&counter, (first, last), request.generation),
+            )
+        });
         let origin = self.origin(request.origin);
         let mut sequence = self.require(&key).await?;
         let mut opened = sequence.head().number;
@@ -221,6 +225,7 @@ impl Issuer {
                 line: Arc::clone(&line),
                 first,
                 count: count(&line, first, last)?,
+                generation: request.generation,
                 reason: request.reason.clone(),
             };
             let command = Command::new(Act::Void(void), Arc::clone(&origin)).with_key(keyed.clone());

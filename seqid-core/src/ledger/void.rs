@@ -16,6 +16,9 @@ impl Snapshot {
         let line = &*void.line;
         let mut state = self.open(line, None)?;
         let run = run_of(line, void)?;
+        if void.generation.is_some_and(|meant| meant != state.generation) {
+            return Err(not_voidable(run.first, "of another generation"));
+        }
         let voided = Voided {
             run,
             generation: state.generation,

@@ -11,6 +11,8 @@ use crate::period::Period;
 pub struct VoidRequest {
     /// Which.
     pub target: VoidTarget,
+    /// The counter's generation as the numbers' holder knows it: another one's numbers are refused. The newest if `None`.
+    pub generation: Option<u32>,
     /// Why.
     pub reason: Reason,
     /// What a repetition of the request is recognised by.
@@ -25,6 +27,7 @@ impl VoidRequest {
     pub fn new(target: VoidTarget, reason: Reason) -> Self {
         Self {
             target,
+            generation: None,
             reason,
             key: None,
             origin: Origin::default(),

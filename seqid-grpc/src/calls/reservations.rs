@@ -110,6 +110,9 @@ pub(super) async fn void(
     let origin = caller.origin(&message.client_id, &message.request_id)?;
     let named_numbers = match message.target {
         None => return Err(Problem::invalid("", "send a reservation, numbers or an id")),
+        Some(Target::Reservation(_)) if message.generation.is_some() => {
+            return Err(Problem::invalid("/generation", "is told by the reservation"));
+        }
         Some(Target::Reservation(text)) => {
             let mut request = SettleRequest::void(named(&text)?, reason);
             request.tenant = caller.tenant(&message.tenant)?;
@@ -122,6 +125,7 @@ pub(super) async fn void(
     };
     let target = convert::void_target(named_numbers, &message.tenant, caller)?;
     let mut request = VoidRequest::new(target, reason);
+    request.generation = message.generation;
     request.key = optional(&message.request_id, "/request_id")?;
     request.origin = origin;
     let voided = service.carry_out(caller, service.numbering.void(request)).await?;

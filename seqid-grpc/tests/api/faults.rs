@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use seqid_grpc::CALLS;
+use seqid_proto::void_request::Target;
 use seqid_proto::{
     ConfirmRequest, GetNextBatchRequest, ParseRequest, ReserveRequest, ResetCounterRequest, VoidRequest,
 };
@@ -38,6 +39,14 @@ async fn a_wrong_field_is_named() {
     };
     let refused = client.reset_counter(reset).await.unwrap_err();
     assert_eq!(failure(&refused).errors[0].pointer, "/new_value");
+    let void = VoidRequest {
+        target: Some(Target::Reservation("0".repeat(32))),
+        reason: "x".into(),
+        generation: Some(1),
+        ..VoidRequest::default()
+    };
+    let refused = client.void(void).await.unwrap_err();
+    assert_eq!(failure(&refused).errors[0].pointer, "/generation");
 }
 
 #[tokio::test]

@@ -39,6 +39,9 @@ pub(crate) struct VoidBody {
     date: Option<Date>,
     /// The counter's period.
     period: Option<String>,
+    /// The counter's generation as the answer with the numbers named it: those of another one are refused. The newest when
+    /// absent.
+    pub(crate) generation: Option<u32>,
     /// Why, for the audit.
     #[schema(value_type = String, max_length = 500)]
     pub(crate) reason: Reason,

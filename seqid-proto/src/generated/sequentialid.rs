@@ -507,6 +507,10 @@ pub struct VoidRequest {
     /// The tenant of a reservation or an id; the counter of `numbers` names its own.
     #[prost(string, tag = "8")]
     pub tenant: ::prost::alloc::string::String,
+    /// The counter's generation as the answer with the numbers named it: those of another one are refused. The newest when
+    /// absent. Not for a reservation.
+    #[prost(uint32, optional, tag = "9")]
+    pub generation: ::core::option::Option<u32>,
     /// Which.
     #[prost(oneof = "void_request::Target", tags = "1, 2, 3")]
     pub target: ::core::option::Option<void_request::Target>,

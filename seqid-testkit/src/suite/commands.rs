@@ -117,6 +117,7 @@ pub(super) fn void(line: &Arc<Line>, first: u64, count: u64) -> Command {
         line: Arc::clone(line),
         first: number(first),
         count,
+        generation: None,
         reason: because("void"),
     }))
 }

@@ -765,6 +765,7 @@ suite! { $
         a_reservation_is_settled_through_another_process
         a_status_counts_what_is_held_and_void
         issued_numbers_are_voided_by_number_or_by_id
+        numbers_of_another_generation_are_not_voided
         an_id_that_does_not_tell_its_period_names_no_number
         the_next_numbers_are_voided_before_anybody_has_them
         a_void_after_the_definition_changed_finds_its_counter

@@ -11,12 +11,12 @@ use seqid_core::command::End;
 use seqid_core::definition::OnExpiry;
 use seqid_core::names::{Reason, Reference};
 use seqid_core::numbering::{
-    CounterSelector, DrawRequest, Held, HoldState, ReserveRequest, Reserved, SettleRequest, VoidRequest,
-    VoidTarget, VoidedNumbers,
+    CounterSelector, DrawRequest, Held, HoldState, ReserveRequest, Reserved, ResetRequest, SettleRequest,
+    VoidRequest, VoidTarget, VoidedNumbers,
 };
 use seqid_core::reservation::{LONGEST_TTL, ReservationId, SHORTEST_TTL};
 use seqid_core::time::Timestamp;
-use seqid_core::{DefinitionSpec, Error, Issuer, Number, Numbering, Tenant};
+use seqid_core::{Code, DefinitionSpec, Error, Issuer, Number, Numbering, Tenant};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -207,7 +207,7 @@ pub async fn a_repeated_request_has_the_same_reservation(desk: Desk) {
     assert_eq!(desk.draw(request()).await, "idempotency-mismatch");
     let longer = ReserveRequest::new(request(), 2 * MINUTE);
     let longer = desk.numbering.reserve(longer).await.map_err(|error| error.code());
-    assert_eq!(longer.err(), Some(seqid_core::Code::IdempotencyMismatch));
+    assert_eq!(longer.err(), Some(Code::IdempotencyMismatch));
     assert_eq!(confirm(&desk, again.reservation).await, "confirmed INV-001");
     assert_eq!(desk.next("INV").await, "INV-002");
 }
@@ -327,6 +327,34 @@ pub async fn issued_numbers_are_voided_by_number_or_by_id(desk: Desk) {
     assert_eq!(desk.next("INV").await, "2026-5");
 }
 
+pub async fn numbers_of_another_generation_are_not_voided(desk: Desk) {
+    desk.draw(next("INV").count(4)).await;
+    let void_of = async |generation, last, name| {
+        let mut request = VoidRequest::new(numbers(counter("INV"), 2, last), because("a test"));
+        request.generation = Some(generation);
+        request.key = Some(key(name));
+        desk.numbering.void(request).await.map(|voided| voided.generation)
+    };
+    let code = |voided: Result<u32, Error>| voided.map_err(|error| error.code());
+    assert_eq!(code(void_of(2, 2, "a").await), Err(Code::NotVoidable));
+    assert_eq!(
+        code(void_of(1, 2, "a").await),
+        Ok(1),
+        "a refusal is not remembered"
+    );
+    let first = Number::new(1).expect("a number");
+    let mut again = ResetRequest::new(counter("INV"), first, because("a test"));
+    again.repeats_accepted = true;
+    desk.numbering.reset(again).await.expect("it is reset");
+    desk.draw(next("INV").count(4)).await;
+    assert_eq!(code(void_of(1, 3, "b").await), Err(Code::NotVoidable));
+    assert_eq!(code(void_of(1, 2, "a").await), Ok(1), "it was done");
+    assert_eq!(code(void_of(2, 2, "a").await), Err(Code::IdempotencyMismatch));
+    assert_eq!(desk.status(counter("INV")).await.voided, 1, "of both generations");
+    assert_eq!(code(void_of(2, 3, "c").await), Ok(2));
+    assert_eq!(desk.status(counter("INV")).await.voided, 3);
+}
+
 pub async fn an_id_that_does_not_tell_its_period_names_no_number(desk: Desk) {
     let spec = DefinitionSpec {
         repeats: Some(seqid_core::template::Repeats::Accepted),
@@ -371,6 +399,6 @@ pub async fn a_repeated_void_under_a_key_is_done_once(desk: Desk) {
     let again = desk.numbering.void(jump(3)).await.expect("it is voided");
     assert_eq!((first.run, first.repeated), (again.run, !again.repeated));
     let other = desk.numbering.void(jump(4)).await.map_err(|error| error.code());
-    assert_eq!(other.err(), Some(seqid_core::Code::IdempotencyMismatch));
+    assert_eq!(other.err(), Some(Code::IdempotencyMismatch));
     assert_eq!(desk.next("INV").await, "INV-004");
 }
