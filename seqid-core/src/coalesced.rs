@@ -5,21 +5,13 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use crate::checkpoint::Heads;
 use crate::command::{Command, Reply};
-use crate::counter::{CounterKey, CounterState, SequenceKey};
-use crate::event::Recorded;
+use crate::counter::{CounterKey, CounterState};
+use crate::forward;
 use crate::intake::Sealed;
 use crate::lanes::{Lanes, Serve};
-use crate::lease::LeaseId;
-use crate::names::{Number, Tenant};
 use crate::observer::Observer;
-use crate::query::{EventPage, EventQuery};
-use crate::reservation::ReservationId;
-use crate::store::{
-    AuditLog, Capabilities, CounterRecord, CounterStore, DefinitionStore, LeaseRecord, MarkRecord,
-    ReservationRecord, SequenceRecord, StoreError,
-};
+use crate::store::{AuditLog, Capabilities, CounterStore, DefinitionStore, StoreError};
 
 /// A store whose callers' commands go out in batches, one at a time in each of its [lanes](Lanes).
 ///
@@ -89,64 +81,6 @@ impl<S: CounterStore + 'static> CounterStore for Coalesced<S> {
     }
 }
 
-#[async_trait]
-impl<S: DefinitionStore> DefinitionStore for Coalesced<S> {
-    async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
-        self.applied.store.sequence(key).await
-    }
+forward!(impl [S: DefinitionStore] DefinitionStore for Coalesced<S>, self => self.applied.store);
 
-    async fn sequences(
-        &self,
-        tenant: &Tenant,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<SequenceRecord>, StoreError> {
-        self.applied.store.sequences(tenant, after, limit).await
-    }
-}
-
-#[async_trait]
-impl<S: AuditLog> AuditLog for Coalesced<S> {
-    async fn counters(
-        &self,
-        sequence: &SequenceKey,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<CounterRecord>, StoreError> {
-        self.applied.store.counters(sequence, after, limit).await
-    }
-
-    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
-        self.applied.store.reservation(id).await
-    }
-
-    async fn marks(
-        &self,
-        counter: &CounterKey,
-        after: Option<(u32, Number)>,
-        limit: usize,
-    ) -> Result<Vec<MarkRecord>, StoreError> {
-        self.applied.store.marks(counter, after, limit).await
-    }
-
-    async fn leases(
-        &self,
-        sequence: &SequenceKey,
-        after: Option<LeaseId>,
-        limit: usize,
-    ) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.applied.store.leases(sequence, after, limit).await
-    }
-
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.applied.store.events(after, limit).await
-    }
-
-    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
-        self.applied.store.query(query).await
-    }
-
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.applied.store.heads().await
-    }
-}
+forward!(impl [S: AuditLog] AuditLog for Coalesced<S>, self => self.applied.store);

@@ -14,6 +14,7 @@ pub mod event;
 pub mod event_table;
 pub mod export;
 pub mod field;
+mod forward;
 pub mod gap_report;
 mod hex;
 pub mod intake;
@@ -41,6 +42,9 @@ pub mod template;
 pub mod time;
 pub mod verify;
 
+/// For [`forward`].
+#[doc(hidden)]
+pub use async_trait::async_trait;
 pub use coalesced::Coalesced;
 pub use definition::{Definition, DefinitionSpec, Mode};
 pub use error::{Code, Error};

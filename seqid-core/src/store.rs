@@ -10,6 +10,7 @@ use crate::command::{Command, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::{DefinitionSpec, Mode};
 use crate::event::{Event, EventKind, Recorded};
+use crate::forward;
 use crate::lease::{Lease, LeaseId};
 use crate::ledger::Refusal;
 use crate::mark::Mark;
@@ -426,108 +427,18 @@ impl StoreError {
     }
 }
 
-/// Delegates a trait to what an `Arc` or `Box` points to.
-macro_rules! forward {
+/// Delegates all traits to what an `Arc` or `Box` points to.
+macro_rules! through_pointers {
     ($($pointer:ident),*) => {$(
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<T: CounterStore + ?Sized> CounterStore for $pointer<T> {
-            fn capabilities(&self) -> Capabilities {
-                (**self).capabilities()
-            }
-            async fn apply(&self, batch: Vec<Command>) -> Vec<Result<Reply, StoreError>> {
-                (**self).apply(batch).await
-            }
-            async fn counter(&self, key: &CounterKey) -> Result<Option<CounterState>, StoreError> {
-                (**self).counter(key).await
-            }
-            async fn close(&self) -> Result<(), StoreError> {
-                (**self).close().await
-            }
-        }
-
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<T: DefinitionStore + ?Sized> DefinitionStore for $pointer<T> {
-            async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
-                (**self).sequence(key).await
-            }
-            async fn sequences(
-                &self,
-                tenant: &Tenant,
-                after: Option<&str>,
-                limit: usize,
-            ) -> Result<Vec<SequenceRecord>, StoreError> {
-                (**self).sequences(tenant, after, limit).await
-            }
-        }
-
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<T: AuditLog + ?Sized> AuditLog for $pointer<T> {
-            async fn counters(
-                &self,
-                sequence: &SequenceKey,
-                after: u64,
-                limit: usize,
-            ) -> Result<Vec<CounterRecord>, StoreError> {
-                (**self).counters(sequence, after, limit).await
-            }
-            async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
-                (**self).reservation(id).await
-            }
-            async fn marks(
-                &self,
-                counter: &CounterKey,
-                after: Option<(u32, Number)>,
-                limit: usize,
-            ) -> Result<Vec<MarkRecord>, StoreError> {
-                (**self).marks(counter, after, limit).await
-            }
-            async fn leases(
-                &self,
-                sequence: &SequenceKey,
-                after: Option<LeaseId>,
-                limit: usize,
-            ) -> Result<Vec<LeaseRecord>, StoreError> {
-                (**self).leases(sequence, after, limit).await
-            }
-            async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-                (**self).events(after, limit).await
-            }
-            async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
-                (**self).query(query).await
-            }
-            async fn heads(&self) -> Result<Heads, StoreError> {
-                (**self).heads().await
-            }
-        }
-
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<T: EventSource + ?Sized> EventSource for $pointer<T> {
-            async fn take(&self, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-                (**self).take(limit).await
-            }
-            async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
-                (**self).acknowledge(position).await
-            }
-            async fn backlog(&self) -> Result<Backlog, StoreError> {
-                (**self).backlog().await
-            }
-        }
-
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<T: AuditSink + ?Sized> AuditSink for $pointer<T> {
-            async fn record(&self, events: &[Recorded]) -> Result<(), SinkError> {
-                (**self).record(events).await
-            }
-        }
+        forward!(impl [T: CounterStore + ?Sized] CounterStore for $pointer<T>, self => **self);
+        forward!(impl [T: DefinitionStore + ?Sized] DefinitionStore for $pointer<T>, self => **self);
+        forward!(impl [T: AuditLog + ?Sized] AuditLog for $pointer<T>, self => **self);
+        forward!(impl [T: EventSource + ?Sized] EventSource for $pointer<T>, self => **self);
+        forward!(impl [T: AuditSink + ?Sized] AuditSink for $pointer<T>, self => **self);
     )*};
 }
 
-forward!(Arc, Box);
+through_pointers!(Arc, Box);
 
 impl EventKind {
     /// Whether the event's run has rendered ids that somebody outside may hold.

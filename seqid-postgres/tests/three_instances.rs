@@ -6,20 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use seqid_core::checkpoint::Heads;
 use seqid_core::clock::ManualClock;
 use seqid_core::command::{Command, Reply};
-use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
+use seqid_core::counter::{CounterKey, CounterState};
 use seqid_core::event::Recorded;
-use seqid_core::lease::LeaseId;
-use seqid_core::names::{Number, Tenant};
+use seqid_core::forward;
 use seqid_core::observer::Unobserved;
-use seqid_core::query::{EventPage, EventQuery};
-use seqid_core::reservation::ReservationId;
-use seqid_core::store::{
-    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
-    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
-};
+use seqid_core::store::{Backlog, Capabilities, CounterStore, EventSource, StoreError};
 use seqid_postgres::{PostgresConfig, PostgresStore};
 use seqid_testkit::servers::{Database, PostgresServer};
 use seqid_testkit::suite::{Backend, Desk};
@@ -60,67 +53,9 @@ impl CounterStore for InTurn {
     }
 }
 
-#[async_trait]
-impl DefinitionStore for InTurn {
-    async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
-        self.next().sequence(key).await
-    }
+forward!(impl [] DefinitionStore for InTurn, self => *self.next());
 
-    async fn sequences(
-        &self,
-        tenant: &Tenant,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<SequenceRecord>, StoreError> {
-        self.next().sequences(tenant, after, limit).await
-    }
-}
-
-#[async_trait]
-impl AuditLog for InTurn {
-    async fn counters(
-        &self,
-        sequence: &SequenceKey,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<CounterRecord>, StoreError> {
-        self.next().counters(sequence, after, limit).await
-    }
-
-    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
-        self.next().reservation(id).await
-    }
-
-    async fn marks(
-        &self,
-        counter: &CounterKey,
-        after: Option<(u32, Number)>,
-        limit: usize,
-    ) -> Result<Vec<MarkRecord>, StoreError> {
-        self.next().marks(counter, after, limit).await
-    }
-
-    async fn leases(
-        &self,
-        sequence: &SequenceKey,
-        after: Option<LeaseId>,
-        limit: usize,
-    ) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.next().leases(sequence, after, limit).await
-    }
-
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.next().events(after, limit).await
-    }
-
-    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
-        self.next().query(query).await
-    }
-
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.next().heads().await
-    }
-}
+forward!(impl [] AuditLog for InTurn, self => *self.next());
 
 /// Only one instance drains the outbox at a time.
 #[async_trait]

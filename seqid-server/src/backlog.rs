@@ -10,19 +10,11 @@ use async_trait::async_trait;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
-use seqid_core::checkpoint::Heads;
 use seqid_core::clock::Clock;
 use seqid_core::command::{Act, Command, Reply};
-use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
-use seqid_core::event::Recorded;
-use seqid_core::lease::LeaseId;
-use seqid_core::names::{Number, Tenant};
-use seqid_core::query::{EventPage, EventQuery};
-use seqid_core::reservation::ReservationId;
-use seqid_core::store::{
-    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
-    Ledger, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
-};
+use seqid_core::counter::{CounterKey, CounterState};
+use seqid_core::forward;
+use seqid_core::store::{Backlog, Capabilities, CounterStore, EventSource, Ledger, StoreError};
 use tokio::sync::watch;
 
 use crate::shutdown::stopped;
@@ -198,67 +190,9 @@ impl CounterStore for Bounded {
     }
 }
 
-#[async_trait]
-impl DefinitionStore for Bounded {
-    async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
-        self.ledger.sequence(key).await
-    }
+forward!(impl [] DefinitionStore for Bounded, self => *self.ledger);
 
-    async fn sequences(
-        &self,
-        tenant: &Tenant,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<SequenceRecord>, StoreError> {
-        self.ledger.sequences(tenant, after, limit).await
-    }
-}
-
-#[async_trait]
-impl AuditLog for Bounded {
-    async fn counters(
-        &self,
-        sequence: &SequenceKey,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<CounterRecord>, StoreError> {
-        self.ledger.counters(sequence, after, limit).await
-    }
-
-    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
-        self.ledger.reservation(id).await
-    }
-
-    async fn marks(
-        &self,
-        counter: &CounterKey,
-        after: Option<(u32, Number)>,
-        limit: usize,
-    ) -> Result<Vec<MarkRecord>, StoreError> {
-        self.ledger.marks(counter, after, limit).await
-    }
-
-    async fn leases(
-        &self,
-        sequence: &SequenceKey,
-        after: Option<LeaseId>,
-        limit: usize,
-    ) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.ledger.leases(sequence, after, limit).await
-    }
-
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.ledger.events(after, limit).await
-    }
-
-    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
-        self.ledger.query(query).await
-    }
-
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.ledger.heads().await
-    }
-}
+forward!(impl [] AuditLog for Bounded, self => *self.ledger);
 
 /// Shows [`Waiting`] among the metrics.
 #[derive(Debug)]

@@ -20,22 +20,17 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio::sync::RwLock;
 
-use crate::checkpoint::Heads;
 use crate::clock::{Clock, Seed};
 use crate::command::{Act, Command, Draw, EndLease, Granted, LeaseEnd, Reply};
 use crate::counter::{CounterKey, CounterState, SequenceKey};
 use crate::definition::Mode;
-use crate::event::{Origin, Recorded};
+use crate::event::Origin;
+use crate::forward;
 use crate::lease::{Holder, Lease, LeaseId};
 use crate::ledger::Refusal;
 use crate::line::Line;
-use crate::names::{Label, Number, Tenant};
-use crate::query::{EventPage, EventQuery};
-use crate::reservation::ReservationId;
-use crate::store::{
-    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
-    Ledger, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
-};
+use crate::names::{Label, Number};
+use crate::store::{Capabilities, CounterStore, EventSource, LeaseRecord, Ledger, StoreError};
 use crate::time::Date;
 
 use run::{LeasedRun, Taken};
@@ -396,79 +391,8 @@ impl<S: Ledger> CounterStore for Leased<S> {
     }
 }
 
-#[async_trait]
-impl<S: Ledger> DefinitionStore for Leased<S> {
-    async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
-        self.lessee.store.sequence(key).await
-    }
+forward!(impl [S: Ledger] DefinitionStore for Leased<S>, self => self.lessee.store);
 
-    async fn sequences(
-        &self,
-        tenant: &Tenant,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<SequenceRecord>, StoreError> {
-        self.lessee.store.sequences(tenant, after, limit).await
-    }
-}
+forward!(impl [S: Ledger] AuditLog for Leased<S>, self => self.lessee.store);
 
-#[async_trait]
-impl<S: Ledger> AuditLog for Leased<S> {
-    async fn counters(
-        &self,
-        sequence: &SequenceKey,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<CounterRecord>, StoreError> {
-        self.lessee.store.counters(sequence, after, limit).await
-    }
-
-    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
-        self.lessee.store.reservation(id).await
-    }
-
-    async fn marks(
-        &self,
-        counter: &CounterKey,
-        after: Option<(u32, Number)>,
-        limit: usize,
-    ) -> Result<Vec<MarkRecord>, StoreError> {
-        self.lessee.store.marks(counter, after, limit).await
-    }
-
-    async fn leases(
-        &self,
-        sequence: &SequenceKey,
-        after: Option<LeaseId>,
-        limit: usize,
-    ) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.lessee.store.leases(sequence, after, limit).await
-    }
-
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.lessee.store.events(after, limit).await
-    }
-
-    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
-        self.lessee.store.query(query).await
-    }
-
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.lessee.store.heads().await
-    }
-}
-
-#[async_trait]
-impl<S: Ledger + EventSource> EventSource for Leased<S> {
-    async fn take(&self, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.lessee.store.take(limit).await
-    }
-
-    async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
-        self.lessee.store.acknowledge(position).await
-    }
-
-    async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.lessee.store.backlog().await
-    }
-}
+forward!(impl [S: Ledger + EventSource] EventSource for Leased<S>, self => self.lessee.store);

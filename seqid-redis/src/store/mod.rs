@@ -20,23 +20,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use seqid_core::checkpoint::Heads;
 use seqid_core::clock::{Clock, Seed};
 use seqid_core::command::{Act, Command, Reply};
-use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
+use seqid_core::counter::{CounterKey, CounterState};
 use seqid_core::definition::Mode;
-use seqid_core::event::{Origin, Recorded};
+use seqid_core::event::Origin;
+use seqid_core::forward;
 use seqid_core::lanes::Lanes;
-use seqid_core::lease::LeaseId;
 use seqid_core::ledger::Refusal;
 use seqid_core::line::Line;
-use seqid_core::names::{Label, Number, Tenant};
-use seqid_core::query::{EventPage, EventQuery};
-use seqid_core::reservation::ReservationId;
-use seqid_core::store::{
-    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
-    Ledger, MarkRecord, ReservationRecord, SequenceRecord, StoreError,
-};
+use seqid_core::names::Label;
+use seqid_core::store::{Capabilities, CounterStore, EventSource, Ledger, StoreError};
 use tokio::task::JoinHandle;
 
 use crate::config::RedisConfig;
@@ -400,79 +394,8 @@ impl<L: Ledger + 'static> CounterStore for RedisStore<L> {
     }
 }
 
-#[async_trait]
-impl<L: Ledger + 'static> DefinitionStore for RedisStore<L> {
-    async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
-        self.shared.ledger.sequence(key).await
-    }
+forward!(impl [L: Ledger + 'static] DefinitionStore for RedisStore<L>, self => self.shared.ledger);
 
-    async fn sequences(
-        &self,
-        tenant: &Tenant,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<SequenceRecord>, StoreError> {
-        self.shared.ledger.sequences(tenant, after, limit).await
-    }
-}
+forward!(impl [L: Ledger + 'static] AuditLog for RedisStore<L>, self => self.shared.ledger);
 
-#[async_trait]
-impl<L: Ledger + 'static> AuditLog for RedisStore<L> {
-    async fn counters(
-        &self,
-        sequence: &SequenceKey,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<CounterRecord>, StoreError> {
-        self.shared.ledger.counters(sequence, after, limit).await
-    }
-
-    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
-        self.shared.ledger.reservation(id).await
-    }
-
-    async fn marks(
-        &self,
-        counter: &CounterKey,
-        after: Option<(u32, Number)>,
-        limit: usize,
-    ) -> Result<Vec<MarkRecord>, StoreError> {
-        self.shared.ledger.marks(counter, after, limit).await
-    }
-
-    async fn leases(
-        &self,
-        sequence: &SequenceKey,
-        after: Option<LeaseId>,
-        limit: usize,
-    ) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.shared.ledger.leases(sequence, after, limit).await
-    }
-
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.shared.ledger.events(after, limit).await
-    }
-
-    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
-        self.shared.ledger.query(query).await
-    }
-
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.shared.ledger.heads().await
-    }
-}
-
-#[async_trait]
-impl<L: Ledger + EventSource + 'static> EventSource for RedisStore<L> {
-    async fn take(&self, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.shared.ledger.take(limit).await
-    }
-
-    async fn acknowledge(&self, position: u64) -> Result<(), StoreError> {
-        self.shared.ledger.acknowledge(position).await
-    }
-
-    async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.shared.ledger.backlog().await
-    }
-}
+forward!(impl [L: Ledger + EventSource + 'static] EventSource for RedisStore<L>, self => self.shared.ledger);

@@ -1,20 +1,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use seqid_core::checkpoint::Heads;
+use seqid_core::MemoryStore;
 use seqid_core::clock::{Clock, ManualClock, Seed};
 use seqid_core::command::{Act, Command, Reply};
-use seqid_core::counter::{CounterKey, CounterState, SequenceKey};
+use seqid_core::counter::{CounterKey, CounterState};
 use seqid_core::event::Recorded;
-use seqid_core::lease::LeaseId;
-use seqid_core::query::{EventPage, EventQuery};
-use seqid_core::reservation::ReservationId;
-use seqid_core::store::{
-    AuditLog, Backlog, Capabilities, CounterRecord, CounterStore, DefinitionStore, EventSource, LeaseRecord,
-    MarkRecord, ReservationRecord, SequenceRecord, StoreError,
-};
+use seqid_core::forward;
+use seqid_core::store::{Backlog, Capabilities, CounterStore, EventSource, StoreError};
 use seqid_core::time::Timestamp;
-use seqid_core::{MemoryStore, Number, Tenant};
 
 use crate::suite::{Backend, End};
 
@@ -151,67 +145,9 @@ impl CounterStore for Remembered {
     }
 }
 
-#[async_trait]
-impl DefinitionStore for Remembered {
-    async fn sequence(&self, key: &SequenceKey) -> Result<Option<SequenceRecord>, StoreError> {
-        self.store.sequence(key).await
-    }
+forward!(impl [] DefinitionStore for Remembered, self => self.store);
 
-    async fn sequences(
-        &self,
-        tenant: &Tenant,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<SequenceRecord>, StoreError> {
-        self.store.sequences(tenant, after, limit).await
-    }
-}
-
-#[async_trait]
-impl AuditLog for Remembered {
-    async fn counters(
-        &self,
-        sequence: &SequenceKey,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<CounterRecord>, StoreError> {
-        self.store.counters(sequence, after, limit).await
-    }
-
-    async fn reservation(&self, id: &ReservationId) -> Result<Option<ReservationRecord>, StoreError> {
-        self.store.reservation(id).await
-    }
-
-    async fn marks(
-        &self,
-        counter: &CounterKey,
-        after: Option<(u32, Number)>,
-        limit: usize,
-    ) -> Result<Vec<MarkRecord>, StoreError> {
-        self.store.marks(counter, after, limit).await
-    }
-
-    async fn leases(
-        &self,
-        sequence: &SequenceKey,
-        after: Option<LeaseId>,
-        limit: usize,
-    ) -> Result<Vec<LeaseRecord>, StoreError> {
-        self.store.leases(sequence, after, limit).await
-    }
-
-    async fn events(&self, after: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
-        self.store.events(after, limit).await
-    }
-
-    async fn query(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
-        self.store.query(query).await
-    }
-
-    async fn heads(&self) -> Result<Heads, StoreError> {
-        self.store.heads().await
-    }
-}
+forward!(impl [] AuditLog for Remembered, self => self.store);
 
 #[async_trait]
 impl EventSource for Remembered {
