@@ -48,7 +48,8 @@ fn it_keeps_what_is_durable_and_is_gone_when_it_is_dropped() {
     assert_eq!(server.ctl(&heartbeat).unwrap(), "{ok,7}");
     let names = names_port(&server);
     assert!(answers(names));
-    let declare = "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"kept\">>), true, false, [], none, <<\"t\">>), ok.";
+    // The node writes its log of declarations behind: a kill may come before.
+    let declare = "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/\">>, queue, <<\"kept\">>), true, false, [], none, <<\"t\">>), mnesia:sync_log(), ok.";
     server.ctl(&["eval", declare]).unwrap();
 
     server.kill().unwrap();
