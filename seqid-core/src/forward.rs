@@ -15,8 +15,8 @@
 /// forward!(impl [L: Ledger] AuditLog for Counting<L>, self => self.ledger);
 /// ```
 ///
-/// The brackets hold the parameters of the `impl`. Behind `=>` is the store within, as a place that is looked at anew for each
-/// call: `*self.ledger` if it is in an `Arc`. For [`CounterStore`](crate::store::CounterStore),
+/// The brackets hold the parameters of the `impl`. Behind `=>` is the store within, as a place that is looked at anew for
+/// each call: `*self.ledger` if it is in an `Arc`. For [`CounterStore`](crate::store::CounterStore),
 /// [`DefinitionStore`](crate::store::DefinitionStore), [`AuditLog`](crate::store::AuditLog),
 /// [`EventSource`](crate::store::EventSource) and [`AuditSink`](crate::store::AuditSink).
 #[macro_export]
