@@ -33,6 +33,9 @@ use crate::sweep::Sweep;
 pub(crate) const LARGEST: usize = 1_024;
 const LONGEST: Duration = Duration::from_millis(2);
 
+/// With so many commands a transaction costs each of them little, however fast they come: a few more may be waited for.
+const MANY: usize = 128;
+
 /// What the writer keeps of the file while it serves it.
 #[derive(Debug)]
 pub(crate) struct Tables {
@@ -265,12 +268,16 @@ impl<'a> Batch<'a> {
             replies.extend(self.apply(&commands)?);
             if sealed.len() < LARGEST && began.elapsed() < LONGEST {
                 intake.take(LARGEST - sealed.len(), sealed);
-                // Among several callers more are about to come: give way to them once. A lone one is not waited for.
-                if sealed.len() == replies.len() && replies.len() > 1 && pace.gives_way() {
+                // Among several callers more are about to come: give way to them once. A lone one is not waited for, and
+                // few that are slow are not.
+                let few = replies.len() < MANY;
+                if sealed.len() == replies.len() && replies.len() > 1 && (!few || pace.gives_way()) {
                     let gave_way = Instant::now();
                     std::thread::yield_now();
                     intake.take(LARGEST - sealed.len(), sealed);
-                    pace.note(sealed.len() - replies.len(), gave_way.elapsed());
+                    if few {
+                        pace.note(sealed.len() - replies.len(), gave_way.elapsed());
+                    }
                 }
             }
         }
